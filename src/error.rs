@@ -81,6 +81,10 @@ pub enum Error {
         cause: std::io::Error,
     },
 
+    /// An error that ended a whole batch, and with it everything.
+    #[error("{0}")]
+    Fatal(std::sync::Arc<Error>),
+
     /// A bug of ours: it is reported, never hidden.
     #[error("internal: {0}")]
     Internal(String),
@@ -113,6 +117,7 @@ impl Error {
             | Self::Schema { .. }
             | Self::Nothing(_)
             | Self::File { .. }
+            | Self::Fatal(_)
             | Self::Internal(_) => Disposition::Fatal,
         }
     }

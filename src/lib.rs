@@ -4,9 +4,32 @@
 //!
 //! ```text
 //! event ──▶ ingest ──▶ store (get) ──▶ pixels ──▶ embed ──▶ table ──▶ store (put)      one photo
-//! store ──▶ current ──▶ moments ──▶ pca ──▶ plot                                       all of them
+//! store ──▶ snapshot ──▶ current ──▶ moments ──▶ pca ──▶ plot ──▶ store                all of them
 //! ```
+//!
+//! Pure: [`event`], [`photo`], [`pixels`], [`embed`], [`table`], [`partition`], [`current`], [`moments`], [`pca`], [`plot`].
+//! They talk to S3: [`store`], and by it [`ingest`], [`snapshot`], [`refit`], [`reject`], [`removal`].
 
+pub mod config;
+pub mod current;
+pub mod embed;
 pub mod error;
+pub mod event;
+pub mod ingest;
+#[cfg(feature = "local")]
+pub mod local;
+pub mod model;
+pub mod moments;
+pub mod partition;
+pub mod pca;
 pub mod photo;
+pub mod pixels;
+pub mod plot;
+#[cfg(feature = "cli")]
+pub mod pull;
+pub mod refit;
 pub mod reject;
+pub mod removal;
+pub mod snapshot;
+pub mod store;
+pub mod table;

@@ -1,2 +1,46 @@
 //! The command line.
-fn main() {}
+
+// Talking to a person is what a command line is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Photos of fruit become MobileNetV2 embeddings in Parquet, and a PCA over all of them.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+enum Command {
+    /// The whole job on this machine: photos in, embeddings in Parquet, PCA out.
+    #[cfg(feature = "local")]
+    Demo(cli::demo::Demo),
+    /// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
+    #[cfg(feature = "local")]
+    Serve(cli::serve::Serve),
+    /// Refit the PCA over all current rows.
+    Pca(cli::pca::Pca),
+    /// See, check and fetch the models.
+    #[command(subcommand)]
+    Models(cli::models::Models),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Command::parse() {
+        #[cfg(feature = "local")]
+        Command::Demo(demo) => demo.run().await,
+        #[cfg(feature = "local")]
+        Command::Serve(serve) => serve.run().await,
+        Command::Pca(pca) => pca.run().await,
+        Command::Models(models) => models.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

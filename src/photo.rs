@@ -92,6 +92,12 @@ impl PhotoId {
     }
 }
 
+impl From<[u8; 16]> for PhotoId {
+    fn from(id: [u8; 16]) -> Self {
+        Self(id)
+    }
+}
+
 impl fmt::Display for PhotoId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))

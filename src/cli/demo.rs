@@ -1,0 +1,291 @@
+//! `fruitvec demo`: the whole job on one machine.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bytes::Bytes;
+use clap::Args;
+use fruitvec::config::cores;
+use fruitvec::error::{Error, Result};
+use fruitvec::ingest::{Ingest, Outcome};
+use fruitvec::local::{Server, dispatch, painter};
+use fruitvec::photo::{PhotoId, label};
+use fruitvec::pixels::Limits;
+use fruitvec::refit::{COMPONENTS, Refit};
+use fruitvec::reject::RejectCode;
+use fruitvec::snapshot::{Known, Snapshot};
+use fruitvec::store::Store;
+use futures::{StreamExt, TryStreamExt};
+use indicatif::{ProgressBar, ProgressStyle};
+use md5::{Digest, Md5};
+use tokio::sync::oneshot;
+
+use super::{ModelChoice, PHOTOS, RESULTS, show_fit};
+
+/// Photos that are put at once.
+const PUTS: usize = 8;
+/// Rejects that are shown; the others are counted.
+const SHOWN: usize = 10;
+/// What the name of a photo ends in. Content decides what a photo is; the name only, which files of a folder are tried.
+const ENDINGS: [&str; 14] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "jxl"];
+
+/// The whole job on this machine: photos in, embeddings in Parquet, PCA out.
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// A folder of photos, one folder a label; without it, fruit that the program paints itself.
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelChoice,
+    /// The folder that holds the buckets.
+    #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
+    data: PathBuf,
+    /// How many components the PCA has.
+    #[arg(long, value_name = "N", default_value_t = COMPONENTS)]
+    components: usize,
+}
+
+impl Demo {
+    pub(crate) async fn run(self) -> Result<()> {
+        let photos = match &self.dir {
+            Some(dir) => Photos::in_folder(dir)?,
+            None => Photos::painted()?,
+        };
+        let embedder = self.model.load()?;
+        let card = embedder.card().clone();
+        let server = Server::start(&self.data, 0).await?;
+        for bucket in [PHOTOS, RESULTS] {
+            server.create_bucket(bucket)?;
+        }
+        let store = Store::new(server.client());
+        println!("model       {}: {}, {} numbers", card.id, card.description, card.dimension);
+        println!("S3          {}, data in {}", server.endpoint(), self.data.display());
+        println!("photos      {}\n", photos.described());
+
+        let ingest = Ingest::new(store.clone(), RESULTS, embedder, Limits::default(), cores());
+        let tally = Run { server: &server, store: &store, ingest: &ingest }.all(&photos).await?;
+        tally.show();
+
+        let snapshot = Snapshot::take(&store, RESULTS, &card.id).await?;
+        let refit =
+            Refit { store: &store, results_bucket: RESULTS, card: &card, components: self.components };
+        let refitted = refit.run(&snapshot).await?;
+        let place = |key: &str| self.data.join(RESULTS).join(key).display().to_string();
+        show_fit(&refitted, place);
+        let (parts, rows) = (snapshot.parts.len(), snapshot.rows());
+        println!(
+            "embeddings  {}  ({rows} rows in {})",
+            place(&format!("embeddings/model={}/date=*/*.parquet", card.id)),
+            counted(parts, "part")
+        );
+        println!(
+            "reduced     {}",
+            place(&format!("reduced/model={}/fit={}/date=*/*.parquet", card.id, refitted.record.fit))
+        );
+        Ok(())
+    }
+}
+
+/// The photos to put: their keys, and where their bytes come from.
+struct Photos {
+    from: String,
+    sources: BTreeMap<String, Source>,
+    skipped: usize,
+}
+
+enum Source {
+    File(PathBuf),
+    Painted(Bytes),
+}
+
+impl Source {
+    fn read(&self) -> Result<Bytes> {
+        match self {
+            Self::File(path) => std::fs::read(path).map(Bytes::from).map_err(Error::file(path)),
+            Self::Painted(bytes) => Ok(bytes.clone()),
+        }
+    }
+}
+
+impl Photos {
+    fn painted() -> Result<Self> {
+        let sources = painter::photos()
+            .map(|photo| photo.map(|(name, bytes)| (format!("photos/{name}"), Source::Painted(bytes.into()))))
+            .collect::<Result<_>>()?;
+        Ok(Self { from: "painted by the program".into(), sources, skipped: 0 })
+    }
+
+    /// Every file below `dir` whose name is a photo's. One that lies in `dir` itself has the name of `dir` as its label.
+    fn in_folder(dir: &Path) -> Result<Self> {
+        let dir = dir.canonicalize().map_err(Error::file(dir))?;
+        let mut photos = Self { from: dir.display().to_string(), sources: BTreeMap::new(), skipped: 0 };
+        photos.walk(&dir, &dir)?;
+        if photos.sources.is_empty() {
+            let endings = ENDINGS.join(", ");
+            return Err(Error::Nothing(format!(
+                "there is no photo below {} (a file that ends in {endings})",
+                photos.from
+            )));
+        }
+        Ok(photos)
+    }
+
+    fn walk(&mut self, root: &Path, folder: &Path) -> Result<()> {
+        for entry in std::fs::read_dir(folder).map_err(Error::file(folder))? {
+            let path = entry.map_err(Error::file(folder))?.path();
+            if path.is_dir() {
+                self.walk(root, &path)?;
+            } else if let Some(key) = key(root, &path) {
+                self.sources.insert(key, Source::File(path));
+            } else {
+                self.skipped += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn described(&self) -> String {
+        let labels: BTreeSet<_> = self.sources.keys().filter_map(|key| label(key)).collect();
+        let skipped = match self.skipped {
+            0 => String::new(),
+            n => format!("; {} skipped, not named as photos are", counted(n, "file")),
+        };
+        format!("{} of {}, {}{skipped}", self.sources.len(), counted(labels.len(), "label"), self.from)
+    }
+}
+
+/// `photos/<label>/<name>`; none where the name is no photo's, or not UTF-8, which a key must be.
+fn key(root: &Path, path: &Path) -> Option<String> {
+    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+    let hidden = path.file_name()?.to_str()?.starts_with('.');
+    let inner = path.strip_prefix(root).ok()?.to_str()?.replace(std::path::MAIN_SEPARATOR, "/");
+    let photo = ENDINGS.contains(&ending.as_str()) && !hidden;
+    let lone = || Some(format!("photos/{}/{inner}", root.file_name()?.to_str()?));
+    photo.then(|| if inner.contains('/') { Some(format!("photos/{inner}")) } else { lone() })?
+}
+
+struct Run<'a> {
+    server: &'a Server,
+    store: &'a Store,
+    ingest: &'a Ingest,
+}
+
+impl Run<'_> {
+    /// Puts what is not known yet, and embeds it as its notifications arrive.
+    async fn all(&self, photos: &Photos) -> Result<Tally> {
+        let mut known = HashMap::new();
+        let note = |photo, state| _ = known.insert(photo, state);
+        Snapshot::take_each(self.store, RESULTS, &self.ingest.card().id, note).await?;
+
+        let start = Instant::now();
+        let bar = progress(photos.sources.len());
+        let mut tally = Tally::default();
+        let notifications = self.server.subscribe(PHOTOS);
+        let (done, all_put) = oneshot::channel();
+        let put = async {
+            let present = self.put(photos, &known, &bar).await;
+            // Whoever listens has ended with an error of its own.
+            let _ = done.send(());
+            present
+        };
+        let until = async { _ = all_put.await };
+        let hear = |delivery: &_, outcome: &Outcome| {
+            bar.inc(1);
+            tally.note(delivery, outcome);
+        };
+        let (present, heard) = tokio::join!(put, dispatch::dispatch(notifications, self.ingest, until, hear));
+        bar.finish_and_clear();
+        heard?;
+        for state in present? {
+            match state {
+                Known::Embedded => tally.present += 1,
+                Known::Rejected => tally.rejected_before += 1,
+            }
+        }
+        tally.seconds = start.elapsed().as_secs_f64();
+        Ok(tally)
+    }
+
+    /// Puts each photo unless it is known already; returns what is known of those that are.
+    async fn put(
+        &self,
+        photos: &Photos,
+        known: &HashMap<PhotoId, Known>,
+        bar: &ProgressBar,
+    ) -> Result<Vec<Known>> {
+        futures::stream::iter(&photos.sources)
+            .map(async |(key, source)| {
+                let bytes = source.read()?;
+                let etag = hex::encode(Md5::digest(&bytes));
+                let state = known.get(&PhotoId::of(PHOTOS, key, &etag)).copied();
+                match state {
+                    Some(_) => bar.inc(1),
+                    None => _ = self.store.put(PHOTOS, key, "application/octet-stream", bytes).await?,
+                }
+                Ok(state)
+            })
+            .buffer_unordered(PUTS)
+            .try_filter_map(async |state| Ok(state))
+            .try_collect()
+            .await
+    }
+}
+
+fn progress(photos: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40.green} {pos}/{len} photos  {per_sec}  {eta} left");
+    let bar = ProgressBar::new(photos as u64);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// What became of the photos.
+#[derive(Default)]
+struct Tally {
+    embedded: usize,
+    present: usize,
+    rejected_before: usize,
+    rejected: BTreeMap<String, (RejectCode, String)>,
+    failed: BTreeMap<String, String>,
+    seconds: f64,
+}
+
+impl Tally {
+    fn note(&mut self, delivery: &fruitvec::event::Delivery, outcome: &Outcome) {
+        match outcome {
+            Outcome::Embedded { already: false, .. } => self.embedded += 1,
+            Outcome::Embedded { already: true, .. } => self.present += 1,
+            Outcome::Rejected { rejection, .. } => {
+                let rejection = (rejection.code, rejection.message.clone());
+                self.rejected.insert(delivery.key.clone(), rejection);
+            }
+            Outcome::Failed(error) => _ = self.failed.insert(delivery.key.clone(), error.to_string()),
+            Outcome::Gone | Outcome::Removed | Outcome::StillThere | Outcome::Ignored => (),
+        }
+    }
+
+    fn show(&self) {
+        let rate = self.embedded as f64 / self.seconds;
+        let speed = if self.embedded > 0 {
+            format!("  ({:.1} s, {rate:.0} photos/s)", self.seconds)
+        } else {
+            String::new()
+        };
+        println!("embedded    {}{speed}", self.embedded);
+        println!("rejected    {}", self.rejected.len() + self.rejected_before);
+        for (key, (code, message)) in self.rejected.iter().take(SHOWN) {
+            println!("              {key}: {code}: {message}");
+        }
+        if self.rejected.len() > SHOWN {
+            println!("              … and {} more", self.rejected.len() - SHOWN);
+        }
+        println!("already     {}\n", self.present + self.rejected_before);
+        for (key, error) in &self.failed {
+            eprintln!("failed: {key}: {error}");
+        }
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

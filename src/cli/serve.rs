@@ -1,0 +1,95 @@
+//! `fruitvec serve`: the embedded S3, embedding whatever is put.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use fruitvec::config::cores;
+use fruitvec::error::Result;
+use fruitvec::event::{Change, Delivery};
+use fruitvec::ingest::{Ingest, Outcome};
+use fruitvec::local::{Server, dispatch};
+use fruitvec::photo::PhotoId;
+use fruitvec::pixels::Limits;
+use fruitvec::snapshot::Snapshot;
+use fruitvec::store::Store;
+use time::OffsetDateTime;
+
+use super::{ModelChoice, PHOTOS, RESULTS};
+
+/// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// The folder that holds the buckets.
+    #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
+    data: PathBuf,
+    /// The port on 127.0.0.1; 0 takes one that is free.
+    #[arg(long, default_value_t = 9090)]
+    port: u16,
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> Result<()> {
+        let embedder = self.model.load()?;
+        let server = Server::start(&self.data, self.port).await?;
+        let store = Store::new(server.client());
+        for bucket in [PHOTOS, RESULTS] {
+            server.create_bucket(bucket)?;
+        }
+        let notifications = server.subscribe(PHOTOS);
+        let ingest = Ingest::new(store.clone(), RESULTS, embedder, Limits::default(), cores());
+        self.greet(&server);
+        let missed = missed(&store, &ingest.card().id).await?;
+        dispatch::deliver(missed, &ingest, &mut show).await?;
+        let interrupted = async {
+            // Without a handler there is nothing to wait for; then only a kill ends the server.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        dispatch::dispatch(notifications, &ingest, interrupted, show).await?;
+        println!("stopped; everything that was put is embedded");
+        Ok(())
+    }
+
+    fn greet(&self, server: &Server) {
+        println!("S3 on {}, data in {}\n", server.endpoint(), self.data.display());
+        println!("  export AWS_ENDPOINT_URL={} AWS_REGION=eu-west-3", server.endpoint());
+        println!("  export AWS_SHARED_CREDENTIALS_FILE={}", server.credentials_file().display());
+        println!("  aws s3 cp kiwi.jpg s3://{PHOTOS}/photos/Kiwi/\n\nCtrl-C stops.");
+    }
+}
+
+/// What was put while nobody listened.
+async fn missed(store: &Store, model: &str) -> Result<Vec<Delivery>> {
+    let mut known = HashSet::new();
+    Snapshot::take_each(store, RESULTS, model, |photo, _| _ = known.insert(photo)).await?;
+    let mut missed = Vec::new();
+    let at = OffsetDateTime::now_utc();
+    store
+        .list(PHOTOS, "", |object| {
+            if !known.contains(&PhotoId::of(PHOTOS, &object.key, &object.etag)) {
+                missed.push(Delivery { bucket: PHOTOS.into(), key: object.key, change: Change::Created, at });
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(missed)
+}
+
+fn show(delivery: &Delivery, outcome: &Outcome) {
+    let key = &delivery.key;
+    match outcome {
+        Outcome::Embedded { took, .. } => {
+            println!("embedded  {key}  {:.1} ms", took.embed.as_secs_f64() * 1e3)
+        }
+        Outcome::Rejected { rejection, .. } => println!("rejected  {key}  {rejection}"),
+        Outcome::Gone => println!("gone      {key}"),
+        Outcome::Removed => println!("removed   {key}"),
+        Outcome::StillThere => println!("kept      {key}  there is still a photo"),
+        Outcome::Ignored => println!("ignored   {key}"),
+        Outcome::Failed(error) => eprintln!("failed    {key}  {error}"),
+    }
+}

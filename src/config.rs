@@ -1,0 +1,115 @@
+//! The settings of a deployed program: read once from the environment, then passed as a value.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::pixels::Limits;
+
+/// The bucket that takes what we make: parts, rejects, removals, fits. Required.
+pub const RESULTS_BUCKET: &str = "FRUITVEC_RESULTS_BUCKET";
+/// The id of the model card to embed with. Default: [`crate::model::DEFAULT_MODEL`].
+pub const MODEL: &str = "FRUITVEC_MODEL";
+/// A folder of ONNX files and further model cards, looked at before any other place.
+pub const MODELS_DIR: &str = "FRUITVEC_MODELS_DIR";
+/// The largest photo that is read, bytes. Default: 25 MiB.
+pub const MAX_PHOTO_BYTES: &str = "FRUITVEC_MAX_PHOTO_BYTES";
+/// The largest photo that is decoded, pixels. Default: 64,000,000.
+pub const MAX_PHOTO_PIXELS: &str = "FRUITVEC_MAX_PHOTO_PIXELS";
+/// The most memory that one photo may take while it is decoded, bytes. Default: 256 MiB.
+pub const MAX_DECODED_BYTES: &str = "FRUITVEC_MAX_DECODED_BYTES";
+/// How many photos are embedded at once. Default: the number of cores.
+pub const THREADS: &str = "FRUITVEC_THREADS";
+
+/// The settings of whatever ingests photos.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// [`RESULTS_BUCKET`].
+    pub results_bucket: String,
+    /// [`MODEL`].
+    pub model: String,
+    /// [`MODELS_DIR`].
+    pub models_dir: Option<PathBuf>,
+    /// [`MAX_PHOTO_BYTES`], [`MAX_PHOTO_PIXELS`], [`MAX_DECODED_BYTES`].
+    pub limits: Limits,
+    /// [`THREADS`].
+    pub threads: usize,
+}
+
+impl Config {
+    /// The settings as `variable` gives them; in production that is [`from_environment`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the variable that is missing or does not parse.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let limits = Limits::default();
+        let config = Self {
+            results_bucket: variable(RESULTS_BUCKET)
+                .ok_or_else(|| Error::Config(format!("{RESULTS_BUCKET} is not set")))?,
+            model: variable(MODEL).unwrap_or_else(|| crate::model::DEFAULT_MODEL.to_owned()),
+            models_dir: variable(MODELS_DIR).map(PathBuf::from),
+            limits: Limits {
+                bytes: parsed(&variable, MAX_PHOTO_BYTES, limits.bytes)?,
+                pixels: parsed(&variable, MAX_PHOTO_PIXELS, limits.pixels)?,
+                decoded_bytes: parsed(&variable, MAX_DECODED_BYTES, limits.decoded_bytes)?,
+            },
+            threads: parsed(&variable, THREADS, cores())?,
+        };
+        if config.threads == 0 {
+            return Err(Error::Config(format!("{THREADS} is 0: at least one thread must embed")));
+        }
+        Ok(config)
+    }
+}
+
+/// The environment variable of that name; one that is empty or not UTF-8 counts as not set.
+#[must_use]
+pub fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// How many photos can be embedded at once.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(
+    variable: impl Fn(&str) -> Option<String>,
+    name: &str,
+    default: T,
+) -> Result<T> {
+    variable(name).map_or(Ok(default), |value| {
+        value.parse().map_err(|cause| Error::Config(format!("{name}={value}: {cause}")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config> {
+        Config::read(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn a_missing_bucket_is_named() {
+        let error = read(&[]).unwrap_err();
+        assert_eq!(error.to_string(), "configuration: FRUITVEC_RESULTS_BUCKET is not set");
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_named_with_its_value() {
+        let error = read(&[(RESULTS_BUCKET, "r"), (THREADS, "many")]).unwrap_err();
+        assert!(error.to_string().contains("FRUITVEC_THREADS=many"), "{error}");
+        assert!(read(&[(RESULTS_BUCKET, "r"), (THREADS, "0")]).is_err());
+    }
+
+    #[test]
+    fn everything_else_has_a_default() {
+        let config = read(&[(RESULTS_BUCKET, "r")]).unwrap();
+        assert_eq!(config.model, crate::model::DEFAULT_MODEL);
+        assert_eq!(config.limits, Limits::default());
+        assert!(config.threads >= 1);
+    }
+}

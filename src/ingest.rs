@@ -1,0 +1,331 @@
+//! Deliveries to outcomes: the heart of the system, the same in a Lambda, on Spark and on a laptop.
+//!
+//! Nothing is acknowledged before it is durably in S3: an outcome other than [`Outcome::Failed`] means that the row, reject or
+//! removal is written. Delivery is at least once and in any order; doing all of this twice, or at once, does no harm.
+//! One bad photo never costs its batch.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use time::OffsetDateTime;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::embed::Embedder;
+use crate::error::{Disposition, Error, Result};
+use crate::event::{Change, Delivery};
+use crate::model::ModelCard;
+use crate::partition::{Part, Partition};
+use crate::photo::Photo;
+use crate::pixels::{self, Limits};
+use crate::reject::{Reject, RejectCode, Rejection};
+use crate::removal::Removal;
+use crate::store::{Put, Store};
+use crate::table::{self, Row};
+
+/// Photos on their way at once: more than are embedded at once, for S3 takes its time.
+const IN_FLIGHT: usize = 16;
+
+/// What became of a delivery.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The row is in the part.
+    Embedded {
+        /// The photo.
+        photo: Photo,
+        /// Where its row is.
+        part: Part,
+        /// Whether the part was there before: the batch was delivered twice.
+        already: bool,
+        /// Where the time went.
+        took: Took,
+    },
+    /// The photo can't be embedded; the reject is written.
+    Rejected {
+        /// The photo.
+        photo: Photo,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// The photo was deleted before we came.
+    Gone,
+    /// The key is gone; the removal is written.
+    Removed,
+    /// Something was removed at the key, but there is still a photo: an old version went, or a delete marker was undone.
+    StillThere,
+    /// Not a photo: an empty key that stands for a folder.
+    Ignored,
+    /// Nothing is written; [`Error::disposition`] says whether to try again.
+    Failed(Arc<Error>),
+}
+
+/// How long each stage of one photo took, waiting included where it says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Took {
+    /// From the request to the last byte, with the wait for memory.
+    pub fetch: Duration,
+    /// Bytes to square.
+    pub decode: Duration,
+    /// Square to embedding.
+    pub embed: Duration,
+}
+
+/// Everything that ingesting needs. Built once, before the first event; shared by all batches.
+pub struct Ingest {
+    store: Store,
+    results_bucket: String,
+    embedder: Arc<dyn Embedder>,
+    limits: Limits,
+    made_by: String,
+    threads: Semaphore,
+    memory: Memory,
+}
+
+/// What a delivery came to before anything of the batch is written.
+enum Step {
+    Row(Box<Row>, Took),
+    Done(Outcome),
+}
+
+impl Ingest {
+    /// Embeds on at most `threads` threads and writes to `results_bucket`.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        results_bucket: impl Into<String>,
+        embedder: Arc<dyn Embedder>,
+        limits: Limits,
+        threads: usize,
+    ) -> Self {
+        let made_by = format!("fruitvec {} {}", env!("CARGO_PKG_VERSION"), embedder.engine());
+        Self {
+            store,
+            results_bucket: results_bucket.into(),
+            embedder,
+            limits,
+            made_by,
+            threads: Semaphore::new(threads.max(1)),
+            memory: Memory::new(&limits),
+        }
+    }
+
+    /// The card of the model that embeds.
+    #[must_use]
+    pub fn card(&self) -> &ModelCard {
+        self.embedder.card()
+    }
+
+    /// One outcome for each delivery, in their order. The rows of one day become one part.
+    pub async fn ingest(&self, deliveries: &[Delivery]) -> Vec<Outcome> {
+        let unique = Unique::of(deliveries);
+        let steps = futures::stream::iter(&unique.deliveries)
+            .map(async |(delivery, index)| (*index, self.step(delivery).await))
+            .buffer_unordered(IN_FLIGHT)
+            .collect::<Vec<_>>()
+            .await;
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; unique.deliveries.len()];
+        let mut days: BTreeMap<_, Vec<(usize, Row, Took)>> = BTreeMap::new();
+        for (index, step) in steps {
+            match step {
+                Step::Row(row, took) => {
+                    days.entry(row.photo.date()).or_default().push((index, *row, took));
+                }
+                Step::Done(outcome) => outcomes[index] = Some(outcome),
+            }
+        }
+        for rows in days.into_values() {
+            for (index, outcome) in self.write(rows).await {
+                outcomes[index] = Some(outcome);
+            }
+        }
+        unique.spread(&outcomes)
+    }
+
+    async fn step(&self, delivery: &Delivery) -> Step {
+        let worked = match delivery.change {
+            // The console makes folders of empty objects whose keys end in a slash.
+            _ if delivery.key.ends_with('/') => Ok(Step::Done(Outcome::Ignored)),
+            Change::Created => self.photo(delivery).await,
+            Change::Removed => self.removal(delivery).await.map(Step::Done),
+        };
+        worked.unwrap_or_else(|error| {
+            Step::Done(match error.disposition() {
+                Disposition::Gone => Outcome::Gone,
+                _ => Outcome::Failed(Arc::new(error)),
+            })
+        })
+    }
+
+    /// A photo's row, or its reject, written.
+    async fn photo(&self, delivery: &Delivery) -> Result<Step> {
+        let start = Instant::now();
+        let opened = match self.store.open(&delivery.bucket, &delivery.key).await {
+            // An archived object has no response that tells its ETag: the event's time stands for its own.
+            Err(Error::Reject(rejection)) => return self.reject(archived(delivery), rejection).await,
+            opened => opened?,
+        };
+        let photo = opened.photo.clone();
+        if let Err(rejection) = self.limits.check_bytes(photo.size_bytes) {
+            return self.reject(photo, rejection).await;
+        }
+        let _body = self.memory.body(photo.size_bytes).await?;
+        let bytes = opened.read().await?;
+        let fetch = start.elapsed();
+        match self.embedded(bytes).await {
+            Ok((embedding, (width, height), took)) => {
+                let embedded_at = OffsetDateTime::now_utc();
+                let made_by = self.made_by.clone();
+                let row = Row { photo, width, height, embedding, embedded_at, made_by };
+                Ok(Step::Row(Box::new(row), Took { fetch, ..took }))
+            }
+            Err(Error::Reject(rejection)) => self.reject(photo, rejection).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Embedding, width and height of a picture. The arithmetic runs on threads that may block, and may panic.
+    async fn embedded(&self, bytes: Bytes) -> Result<(Vec<f32>, (u32, u32), Took)> {
+        let _thread = permits(&self.threads, 1).await?;
+        let limits = self.limits;
+        let pending = unpanicked(move || Ok(pixels::inspect(bytes, &limits)?)).await?;
+        let header = *pending.header();
+        let _pixels = self.memory.pixels(header.decoded_bytes).await?;
+        let embedder = Arc::clone(&self.embedder);
+        let (embedding, took) = unpanicked(move || {
+            let input = &embedder.card().input;
+            let start = Instant::now();
+            let square = pending.square(input.side, input.fit, input.filter)?;
+            let decode = start.elapsed();
+            let embedding = embedder.embed(&square)?;
+            let embed = start.elapsed() - decode;
+            Ok((embedding, Took { decode, embed, ..Took::default() }))
+        })
+        .await?;
+        Ok((embedding, (header.width, header.height), took))
+    }
+
+    async fn reject(&self, photo: Photo, rejection: Rejection) -> Result<Step> {
+        let reject = Reject::new(photo.clone(), rejection.clone(), &self.made_by);
+        reject.record(&self.store, &self.results_bucket, &self.card().id).await?;
+        Ok(Step::Done(Outcome::Rejected { photo, rejection }))
+    }
+
+    /// A removal event does not say what is left at the key, so S3 is asked.
+    async fn removal(&self, delivery: &Delivery) -> Result<Outcome> {
+        if self.store.exists(&delivery.bucket, &delivery.key).await? {
+            return Ok(Outcome::StillThere);
+        }
+        let (bucket, key) = (delivery.bucket.clone(), delivery.key.clone());
+        let removal = Removal { bucket, key, up_to: delivery.at };
+        removal.record(&self.store, &self.results_bucket).await?;
+        Ok(Outcome::Removed)
+    }
+
+    /// Writes the rows of one day as one part.
+    async fn write(&self, rows: Vec<(usize, Row, Took)>) -> Vec<(usize, Outcome)> {
+        let photos: Vec<_> = rows.iter().map(|(index, row, took)| (*index, row.photo.clone(), *took)).collect();
+        let written = self.put(rows.into_iter().map(|(_, row, _)| row).collect()).await;
+        photos
+            .into_iter()
+            .map(|(index, photo, took)| match &written {
+                Ok((part, put)) => {
+                    let already = *put == Put::Exists;
+                    (index, Outcome::Embedded { photo, part: part.clone(), already, took })
+                }
+                Err(error) => (index, Outcome::Failed(Arc::clone(error))),
+            })
+            .collect()
+    }
+
+    async fn put(&self, mut rows: Vec<Row>) -> Result<(Part, Put), Arc<Error>> {
+        let date = rows.first().map_or(time::Date::MIN, |row| row.photo.date());
+        let partition = Partition { model: self.card().id.clone(), date };
+        let part = Part { partition, name: table::part_name(&rows) };
+        let bytes = table::encode(&mut rows, self.card())?;
+        let kind = "application/vnd.apache.parquet";
+        let put = self.store.put_if_absent(&self.results_bucket, &part.embeddings_key(), kind, bytes).await?;
+        Ok((part, put))
+    }
+}
+
+/// Runs a step on a thread that may block; its panic is the photo's rejection.
+async fn unpanicked<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(step).await.unwrap_or_else(|panic| {
+        let message = format!("embedding it panicked: {panic}; export the picture again");
+        Err(Rejection::new(RejectCode::Panicked, message).into())
+    })
+}
+
+fn archived(delivery: &Delivery) -> Photo {
+    Photo {
+        bucket: delivery.bucket.clone(),
+        key: delivery.key.clone(),
+        etag: String::new(),
+        size_bytes: 0,
+        last_modified: delivery.at.replace_nanosecond(0).unwrap_or(delivery.at),
+    }
+}
+
+/// The deliveries of a batch, each thing to do once: queues deliver twice.
+struct Unique {
+    deliveries: Vec<(Delivery, usize)>,
+    /// For each delivery of the batch, its place in `deliveries`.
+    places: Vec<usize>,
+}
+
+impl Unique {
+    fn of(batch: &[Delivery]) -> Self {
+        let mut unique = Self { deliveries: Vec::new(), places: Vec::with_capacity(batch.len()) };
+        let mut known = HashMap::new();
+        for delivery in batch {
+            let next = unique.deliveries.len();
+            let place = *known.entry((&delivery.bucket, &delivery.key, delivery.change)).or_insert(next);
+            if place == next {
+                unique.deliveries.push((delivery.clone(), place));
+            }
+            // Of several removals of a key the latest reaches furthest.
+            let at = &mut unique.deliveries[place].0.at;
+            *at = delivery.at.max(*at);
+            unique.places.push(place);
+        }
+        unique
+    }
+
+    fn spread(&self, outcomes: &[Option<Outcome>]) -> Vec<Outcome> {
+        let lost = || Outcome::Failed(Arc::new(Error::Internal("a delivery was lost".into())));
+        self.places.iter().map(|&place| outcomes[place].clone().unwrap_or_else(lost)).collect()
+    }
+}
+
+/// One byte budget for all photos that are under way. It is divided, half for bodies, half for decoded pixels: a photo takes from
+/// the first, then from the second, and gives both back together, so no two can wait for each other.
+struct Memory {
+    bodies: Semaphore,
+    pixels: Semaphore,
+}
+
+impl Memory {
+    /// Each half holds the largest thing that the limits let in.
+    fn new(limits: &Limits) -> Self {
+        let half = kib(limits.bytes.max(limits.decoded_bytes));
+        Self { bodies: Semaphore::new(half as usize), pixels: Semaphore::new(half as usize) }
+    }
+
+    async fn body(&self, bytes: u64) -> Result<SemaphorePermit<'_>> {
+        permits(&self.bodies, kib(bytes)).await
+    }
+
+    async fn pixels(&self, bytes: u64) -> Result<SemaphorePermit<'_>> {
+        permits(&self.pixels, kib(bytes)).await
+    }
+}
+
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
+async fn permits(semaphore: &Semaphore, count: u32) -> Result<SemaphorePermit<'_>> {
+    semaphore.acquire_many(count).await.map_err(|closed| Error::Internal(closed.to_string()))
+}

@@ -1,0 +1,414 @@
+//! One run of the PCA: the moments of every part, merged, fitted, projected, published.
+//!
+//! The moments of a part are kept beside it, so that the next run reads only what is new. The fit is published last: readers follow
+//! `latest.json`, which is replaced only by a later fit.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::error::{Error, Result};
+use crate::model::ModelCard;
+use crate::moments::Moments;
+use crate::partition::{Part, fit_key, format_date, latest_fit_key};
+use crate::pca::Fit;
+use crate::plot::{self, Point};
+use crate::snapshot::{PartRows, Snapshot};
+use crate::store::Store;
+use crate::table::{self, Encoded, Key};
+
+/// Components where nobody asks for another number.
+pub const COMPONENTS: usize = 20;
+/// Points in the scatter plot at most.
+const POINTS: usize = 5000;
+
+/// The content of `fit.json`: what the fit saw, and what it found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FitRecord {
+    /// The fit's id: the time it was begun, and the first digits of [`FitRecord::inputs`].
+    pub fit: String,
+    /// The model whose embeddings it saw.
+    pub model: String,
+    /// The sha256 of that model's file.
+    pub model_sha256: String,
+    /// Numbers in an embedding.
+    pub dimension: usize,
+    /// Rows that it saw: the current ones.
+    pub rows: u64,
+    /// Parts that they were in.
+    pub parts: usize,
+    /// The first day that has a part.
+    pub first_date: Option<String>,
+    /// The last day that has a part.
+    pub last_date: Option<String>,
+    /// Components that were asked for.
+    pub components: usize,
+    /// Components that are not zero: at most rows − 1.
+    pub rank: usize,
+    /// Of each component: the variance of the scores, as scikit-learn's `PCA.explained_variance_` (divided by rows − 1).
+    pub explained_variance: Vec<f64>,
+    /// Of each component: its share of `total_variance`, from 0 to 1.
+    pub explained_variance_ratio: Vec<f64>,
+    /// The sum of the variances of all dimensions.
+    pub total_variance: f64,
+    /// The mean embedding.
+    pub mean: Vec<f64>,
+    /// SHA-256, in hex, over the model, the parts, their dead rows and the number of components: the same inputs give the same fit.
+    pub inputs: String,
+    /// When it was begun.
+    #[serde(with = "time::serde::rfc3339")]
+    pub begun_at: OffsetDateTime,
+    /// How long reading, fitting and projecting took, seconds.
+    pub seconds: f64,
+    /// Program and version.
+    pub made_by: String,
+}
+
+/// The content of `latest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// The id of the newest fit.
+    pub fit: String,
+    /// Its [`FitRecord::inputs`].
+    pub inputs: String,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Refitted {
+    /// The fit's record.
+    pub record: FitRecord,
+    /// Whether it was there already: nothing had changed.
+    pub already: bool,
+    /// Keys of the files of the fit, the pictures last.
+    pub files: Vec<String>,
+}
+
+const FILES: [&str; 5] =
+    ["fit.json", "components.parquet", "explained_variance.csv", "scree.svg", "scatter.svg"];
+
+/// One run, of one model.
+pub struct Refit<'a> {
+    /// Where everything lies.
+    pub store: &'a Store,
+    /// The results bucket.
+    pub results_bucket: &'a str,
+    /// The model.
+    pub card: &'a ModelCard,
+    /// How many components.
+    pub components: usize,
+}
+
+impl Refit<'_> {
+    /// Fits the current rows of `snapshot` and publishes the fit, unless the newest fit saw just them.
+    ///
+    /// # Errors
+    /// [`Error::Nothing`] when no row is current, [`Error::Config`] for an impossible number of components, [`Error::S3`],
+    /// [`Error::Schema`].
+    pub async fn run(&self, snapshot: &Snapshot) -> Result<Refitted> {
+        let begun_at = OffsetDateTime::now_utc();
+        let start = Instant::now();
+        let inputs = self.inputs(snapshot);
+        if let Some(record) = self.known(&inputs).await? {
+            return Ok(Refitted { files: self.files(&record.fit), record, already: true });
+        }
+        let moments = self.moments(snapshot).await?;
+        let (components, card) = (self.components, self.card);
+        let fit = Fit::of(&moments, components)?;
+        let id = fit_id(begun_at, &inputs)?;
+        let points = self.project(snapshot, &fit, &id).await?;
+        let dates = snapshot.dates();
+        let record = FitRecord {
+            fit: id,
+            model: card.id.clone(),
+            model_sha256: card.file.sha256.clone(),
+            dimension: card.dimension,
+            rows: fit.rows,
+            parts: snapshot.parts.len(),
+            first_date: dates.map(|(first, _)| format_date(first)),
+            last_date: dates.map(|(_, last)| format_date(last)),
+            components,
+            rank: fit.rank,
+            explained_variance: fit.explained_variance.clone(),
+            explained_variance_ratio: fit.explained_variance_ratio.clone(),
+            total_variance: fit.total_variance,
+            mean: fit.mean.clone(),
+            inputs,
+            begun_at,
+            seconds: start.elapsed().as_secs_f64(),
+            made_by: concat!("fruitvec ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        self.publish(&record, &fit, &points).await?;
+        Ok(Refitted { files: self.files(&record.fit), record, already: false })
+    }
+
+    /// The newest fit, if it saw these inputs.
+    async fn known(&self, inputs: &str) -> Result<Option<FitRecord>> {
+        let Some((latest, _)) = self.latest().await? else { return Ok(None) };
+        if latest.inputs != inputs {
+            return Ok(None);
+        }
+        let key = fit_key(&self.card.id, &latest.fit, "fit.json");
+        match self.store.get(self.results_bucket, &key).await {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(Error::schema(&key)),
+            Err(Error::Gone { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn latest(&self) -> Result<Option<(Latest, String)>> {
+        let key = latest_fit_key(&self.card.id);
+        let Some((bytes, etag)) = self.store.get_versioned(self.results_bucket, &key).await? else {
+            return Ok(None);
+        };
+        Ok(Some((serde_json::from_slice(&bytes).map_err(Error::schema(&key))?, etag)))
+    }
+
+    fn inputs(&self, snapshot: &Snapshot) -> String {
+        let mut digest = Sha256::new();
+        digest.update(format!("{} {} {}\n", self.card.id, self.card.file.sha256, self.components));
+        for part in snapshot.parts.iter().filter(|part| part.current() > 0) {
+            digest.update(format!("{} {:?}\n", part.part.embeddings_key(), part.dead));
+        }
+        hex::encode(digest.finalize())
+    }
+
+    /// The moments of all current rows.
+    async fn moments(&self, snapshot: &Snapshot) -> Result<Moments> {
+        let mut total = Moments::empty(self.card.dimension);
+        for part in &snapshot.parts {
+            total.merge(&self.part_moments(part).await?)?;
+        }
+        Ok(total)
+    }
+
+    /// The moments of a part's current rows. Those of all its rows are kept beside it, where that saves anything: below
+    /// `dimension` rows the part itself is smaller.
+    async fn part_moments(&self, part: &PartRows) -> Result<Moments> {
+        let dimension = self.card.dimension;
+        let mut moments = Moments::empty(dimension);
+        let kept = part.rows as usize >= dimension;
+        // Subtracting most of a sum leaves mostly its rounding errors, and is more work than adding the rest.
+        if !kept || part.dead.len() > part.rows as usize / 2 {
+            for rows in self.rows(&part.part).await?.embeddings(dimension)?.scan(0, skipping(&part.dead, dimension, false)) {
+                moments.add_rows(&rows?)?;
+            }
+            return Ok(moments);
+        }
+        let key = part.part.moments_key();
+        match self.store.get(self.results_bucket, &key).await {
+            Ok(bytes) => moments = Moments::from_bytes(&key, dimension, &bytes)?,
+            Err(Error::Gone { .. }) => {
+                for rows in self.rows(&part.part).await?.embeddings(dimension)? {
+                    moments.add_rows(&rows?)?;
+                }
+                let kind = "application/octet-stream";
+                self.store.put(self.results_bucket, &key, kind, moments.to_bytes()).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        if !part.dead.is_empty() {
+            let mut dead = Moments::empty(dimension);
+            for rows in self.rows(&part.part).await?.embeddings(dimension)?.scan(0, skipping(&part.dead, dimension, true)) {
+                dead.add_rows(&rows?)?;
+            }
+            moments.subtract(&dead)?;
+        }
+        Ok(moments)
+    }
+
+    async fn rows(&self, part: &Part) -> Result<Encoded> {
+        let key = part.embeddings_key();
+        let bytes = self.store.get(self.results_bucket, &key).await?;
+        Ok(Encoded::new(key, bytes))
+    }
+
+    /// Writes the projection of every part's current rows; returns a sample of them for the picture.
+    async fn project(&self, snapshot: &Snapshot, fit: &Fit, id: &str) -> Result<Sample> {
+        let mut sample = Sample::default();
+        for part in snapshot.parts.iter().filter(|part| part.current() > 0) {
+            let encoded = self.rows(&part.part).await?;
+            let reduced = self.reduced(part, &encoded, fit, &mut sample)?;
+            let kind = "application/vnd.apache.parquet";
+            self.store.put(self.results_bucket, &part.part.reduced_key(id), kind, reduced).await?;
+        }
+        Ok(sample)
+    }
+
+    /// The bytes of a part's projection: photo id, bucket, key, label, last modified, and `scores`, a list of as many
+    /// float32 as there are components.
+    fn reduced(&self, part: &PartRows, encoded: &Encoded, fit: &Fit, sample: &mut Sample) -> Result<Vec<u8>> {
+        let properties = table::base_properties(self.card)?.build();
+        let schema = reduced_schema();
+        let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties)).map_err(broken)?;
+        let dimension = self.card.dimension;
+        let mut first = 0;
+        for (keys, rows) in encoded.keys()?.zip(encoded.embeddings(dimension)?) {
+            let (keys, rows) = (keys?, rows?);
+            let scores = fit.project(&rows)?;
+            let dead = |row: usize| part.dead.binary_search(&u32::try_from(first + row).unwrap_or(u32::MAX)).is_ok();
+            let live: Vec<_> = keys
+                .iter()
+                .zip(scores.chunks_exact(self.components))
+                .enumerate()
+                .filter(|(row, _)| !dead(*row))
+                .map(|(_, live)| live)
+                .collect();
+            live.iter().for_each(|(key, scores)| sample.offer(key, scores));
+            writer.write(&reduced_batch(&schema, &live, self.components)?).map_err(broken)?;
+            first += keys.len();
+        }
+        writer.into_inner().map_err(broken)
+    }
+
+    async fn publish(&self, record: &FitRecord, fit: &Fit, sample: &Sample) -> Result<()> {
+        let title = format!("{} photos, {}", record.rows, record.model);
+        let ratios = &fit.explained_variance_ratio;
+        let share = |component: usize| ratios.get(component).copied().unwrap_or_default();
+        let bodies = [
+            serde_json::to_vec_pretty(record).map_err(broken)?,
+            components(fit, self.card)?,
+            fit.explained_variance_csv().into_bytes(),
+            plot::scree(ratios, &title)?.into_bytes(),
+            plot::scatter(&sample.points(), (share(0), share(1)), &title)?.into_bytes(),
+        ];
+        let kinds = ["application/json", "application/vnd.apache.parquet", "text/csv", "image/svg+xml", "image/svg+xml"];
+        for ((key, body), kind) in self.files(&record.fit).iter().zip(bodies).zip(kinds) {
+            self.store.put(self.results_bucket, key, kind, body).await?;
+        }
+        self.point(record).await
+    }
+
+    /// Points `latest.json` at this fit, unless a later one is there: it never goes back.
+    async fn point(&self, record: &FitRecord) -> Result<()> {
+        let key = latest_fit_key(&self.card.id);
+        let latest = Latest { fit: record.fit.clone(), inputs: record.inputs.clone() };
+        let body = serde_json::to_vec_pretty(&latest).map_err(Error::schema(&key))?;
+        loop {
+            let known = self.latest().await?;
+            if known.as_ref().is_some_and(|(known, _)| known.fit >= latest.fit) {
+                return Ok(());
+            }
+            let etag = known.map(|(_, etag)| etag);
+            let kind = "application/json";
+            if self.store.put_if_match(self.results_bucket, &key, kind, body.clone(), etag.as_deref()).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn files(&self, fit: &str) -> Vec<String> {
+        FILES.iter().map(|file| fit_key(&self.card.id, fit, file)).collect()
+    }
+}
+
+/// `20261123T101500123Z-1a2b3c4d`: in the order of time, as text.
+fn fit_id(begun_at: OffsetDateTime, inputs: &str) -> Result<String> {
+    let format = format_description!("[year][month][day]T[hour][minute][second][subsecond digits:3]Z");
+    let time = begun_at.format(format).map_err(|cause| Error::Internal(cause.to_string()))?;
+    Ok(format!("{time}-{}", &inputs[..8]))
+}
+
+/// For `scan` over blocks of rows: of each block keeps the rows whose numbers are in `dead`, or those that are not.
+fn skipping(
+    dead: &[u32],
+    dimension: usize,
+    keep_dead: bool,
+) -> impl FnMut(&mut u32, Result<Vec<f32>>) -> Option<Result<Vec<f32>>> {
+    move |first, rows| {
+        Some(rows.map(|rows| {
+            let start = *first;
+            *first += u32::try_from(rows.len() / dimension).unwrap_or(u32::MAX);
+            let numbered = (start..).zip(rows.chunks_exact(dimension));
+            let kept = numbered.filter(|(row, _)| dead.binary_search(row).is_ok() == keep_dead);
+            kept.flat_map(|(_, row)| row).copied().collect()
+        }))
+    }
+}
+
+/// A sample of the projected rows that does not depend on their order: those with the smallest photo ids, which are digests.
+#[derive(Default)]
+struct Sample(std::collections::BTreeMap<String, (f32, f32, Option<String>)>);
+
+impl Sample {
+    fn offer(&mut self, key: &Key<'_>, scores: &[f32]) {
+        let smaller = |last: &String| key.photo_id < last.as_str();
+        if self.0.len() >= POINTS && !self.0.last_key_value().is_some_and(|(last, _)| smaller(last)) {
+            return;
+        }
+        let score = |component: usize| scores.get(component).copied().unwrap_or_default();
+        self.0.insert(key.photo_id.to_owned(), (score(0), score(1), key.label.map(str::to_owned)));
+        if self.0.len() > POINTS {
+            self.0.pop_last();
+        }
+    }
+
+    fn points(&self) -> Vec<Point<'_>> {
+        self.0.values().map(|(x, y, label)| Point { x: *x, y: *y, label: label.as_deref() }).collect()
+    }
+}
+
+fn reduced_schema() -> Arc<Schema> {
+    let required = |name, kind| Field::new(name, kind, false);
+    Arc::new(Schema::new(vec![
+        required("photo_id", DataType::Utf8),
+        required("bucket", DataType::Utf8),
+        required("key", DataType::Utf8),
+        Field::new("label", DataType::Utf8, true),
+        required("last_modified", table::timestamp()),
+        required("scores", table::float_list().0),
+    ]))
+}
+
+fn reduced_batch(schema: &Arc<Schema>, rows: &[(Key<'_>, &[f32])], components: usize) -> Result<RecordBatch> {
+    let text = |value: &dyn Fn(&Key<'_>) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|(key, _)| value(key))))
+    };
+    let modified = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|(key, _)| key.last_modified));
+    let columns: Vec<ArrayRef> = vec![
+        text(&|key| key.photo_id.to_owned()),
+        text(&|key| key.bucket.to_owned()),
+        text(&|key| key.key.to_owned()),
+        Arc::new(rows.iter().map(|(key, _)| key.label).collect::<StringArray>()),
+        Arc::new(modified.with_timezone("UTC")),
+        table::lists(rows.iter().map(|(_, scores)| *scores), components)?,
+    ];
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(broken)
+}
+
+/// A library's complaint about a file of the fit.
+fn broken(cause: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("a file of the fit: {cause}"))
+}
+
+/// `components.parquet`: a row a component, with its number from 1, its variance and share, and its loadings (`dimension` float64).
+fn components(fit: &Fit, card: &ModelCard) -> Result<Vec<u8>> {
+    let count = fit.explained_variance.len();
+    let element = Arc::new(Field::new("element", DataType::Float64, false));
+    let loadings = arrow::array::ListArray::new(
+        Arc::clone(&element),
+        arrow::buffer::OffsetBuffer::from_lengths(std::iter::repeat_n(card.dimension, count)),
+        Arc::new(Float64Array::from(fit.components.clone())),
+        None,
+    );
+    let numbers = 1..=i32::try_from(count).map_err(broken)?;
+    let columns: [(&str, ArrayRef); 4] = [
+        ("component", Arc::new(Int32Array::from_iter_values(numbers))),
+        ("explained_variance", Arc::new(Float64Array::from(fit.explained_variance.clone()))),
+        ("explained_variance_ratio", Arc::new(Float64Array::from(fit.explained_variance_ratio.clone()))),
+        ("loadings", Arc::new(loadings)),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).map_err(broken)?;
+    let properties = table::base_properties(card)?.build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).map_err(broken)?;
+    writer.write(&batch).map_err(broken)?;
+    writer.into_inner().map_err(broken)
+}
+

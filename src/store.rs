@@ -1,0 +1,298 @@
+//! S3 behind a few exact verbs: `aws-sdk-s3` does the work, this says what each answer means.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use crate::error::{Error, Result};
+use crate::photo::Photo;
+use crate::reject::{RejectCode, Rejection};
+
+/// What S3 can do for us. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+}
+
+/// An object whose bytes are still on their way.
+#[derive(Debug)]
+pub struct Opened {
+    /// What the response says of the object.
+    pub photo: Photo,
+    body: ByteStream,
+}
+
+/// What became of a put-if-absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The object is there now, and was not before.
+    Written,
+    /// There was an object at the key already. It may be ours, of a put whose reply was lost.
+    Exists,
+}
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key, decoded.
+    pub key: String,
+    /// The `ETag` without quotes.
+    pub etag: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// Whole seconds or finer, as the server has it.
+    pub last_modified: OffsetDateTime,
+}
+
+impl Store {
+    /// The store that this client reaches.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The store of the environment: credentials, region and endpoint as every AWS program finds them.
+    pub async fn from_environment() -> Self {
+        let config = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+            .http_client(https_client())
+            .load()
+            .await;
+        Self::new(Client::new(&config))
+    }
+
+    /// The SDK's client, for what only a test or a local server needs.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Asks for an object: returns when the headers are there, before the bytes are.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] when there is none, [`Error::Reject`] when it is archived, else [`Error::S3`].
+    pub async fn open(&self, bucket: &str, key: &str) -> Result<Opened> {
+        let answer = self.client.get_object().bucket(bucket).key(key).send().await;
+        let output = answer.map_err(|error| failed("get", bucket, key, error))?;
+        let photo = Photo {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            etag: unquoted(output.e_tag.as_deref()),
+            size_bytes: output.content_length.unwrap_or_default().unsigned_abs(),
+            last_modified: seconds(output.last_modified.as_ref()),
+        };
+        Ok(Opened { photo, body: output.body })
+    }
+
+    /// The bytes of an object of ours.
+    ///
+    /// # Errors
+    /// As [`Store::open`] and [`Opened::read`].
+    pub async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
+        self.open(bucket, key).await?.read().await
+    }
+
+    /// The bytes of an object of ours with its quoted `ETag`, for [`Store::put_if_match`]; none where there is no object.
+    ///
+    /// # Errors
+    /// [`Error::S3`].
+    pub async fn get_versioned(&self, bucket: &str, key: &str) -> Result<Option<(Bytes, String)>> {
+        match self.open(bucket, key).await {
+            Ok(opened) => {
+                let etag = format!("\"{}\"", opened.photo.etag);
+                Ok(Some((opened.read().await?, etag)))
+            }
+            Err(Error::Gone { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is an object at the key.
+    ///
+    /// # Errors
+    /// [`Error::S3`]; without `s3:ListBucket` a missing key answers 403, which is one.
+    pub async fn exists(&self, bucket: &str, key: &str) -> Result<bool> {
+        let answer = self.client.head_object().bucket(bucket).key(key).send().await;
+        match answer.map_err(|error| failed("head", bucket, key, error)) {
+            Ok(_) => Ok(true),
+            Err(Error::Gone { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes an object, whatever is there. Returns its `ETag` without quotes.
+    ///
+    /// # Errors
+    /// [`Error::S3`].
+    pub async fn put(&self, bucket: &str, key: &str, kind: &str, body: impl Into<Bytes>) -> Result<String> {
+        let request = self.client.put_object().bucket(bucket).key(key).content_type(kind);
+        let answer = request.body(ByteStream::from(body.into())).send().await;
+        let output = answer.map_err(|error| failed("put", bucket, key, error))?;
+        Ok(unquoted(output.e_tag.as_deref()))
+    }
+
+    /// Writes an object unless there is one. Of many that try at once, one writes.
+    ///
+    /// # Errors
+    /// [`Error::S3`], which passes when another put of the same key was under way (409).
+    pub async fn put_if_absent(&self, bucket: &str, key: &str, kind: &str, body: impl Into<Bytes>) -> Result<Put> {
+        let request = self.client.put_object().bucket(bucket).key(key).content_type(kind).if_none_match("*");
+        match request.body(ByteStream::from(body.into())).send().await {
+            Ok(_) => Ok(Put::Written),
+            Err(error) if status(&error) == Some(412) => Ok(Put::Exists),
+            Err(error) => Err(failed("put if absent", bucket, key, error)),
+        }
+    }
+
+    /// Replaces an object if it is still the one with this quoted `ETag`; with none, writes it if there is none.
+    /// Returns whether it did.
+    ///
+    /// # Errors
+    /// [`Error::S3`].
+    pub async fn put_if_match(
+        &self,
+        bucket: &str,
+        key: &str,
+        kind: &str,
+        body: impl Into<Bytes>,
+        etag: Option<&str>,
+    ) -> Result<bool> {
+        let Some(etag) = etag else {
+            return Ok(self.put_if_absent(bucket, key, kind, body).await? == Put::Written);
+        };
+        let request = self.client.put_object().bucket(bucket).key(key).content_type(kind).if_match(etag);
+        match request.body(ByteStream::from(body.into())).send().await {
+            Ok(_) => Ok(true),
+            // 404: it was deleted since; just as little the object that was read.
+            Err(error) if matches!(status(&error), Some(404 | 412)) => Ok(false),
+            Err(error) => Err(failed("put if match", bucket, key, error)),
+        }
+    }
+
+    /// Deletes objects, as many as there are; those that are gone already count as deleted.
+    ///
+    /// # Errors
+    /// [`Error::S3`] names the first that could not be deleted.
+    pub async fn delete(&self, bucket: &str, keys: &[String]) -> Result<()> {
+        const AT_ONCE: usize = 1000;
+        for keys in keys.chunks(AT_ONCE) {
+            let ids = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
+            let delete = ids
+                .collect::<Result<Vec<_>, _>>()
+                .and_then(|ids| Delete::builder().set_objects(Some(ids)).quiet(true).build())
+                .map_err(|cause| Error::Internal(cause.to_string()))?;
+            let answer = self.client.delete_objects().bucket(bucket).delete(delete).send().await;
+            let output = answer.map_err(|error| failed("delete", bucket, &keys[0], error))?;
+            if let Some(error) = output.errors().first() {
+                return Err(Error::S3 {
+                    verb: "delete",
+                    bucket: bucket.to_owned(),
+                    key: error.key().unwrap_or_default().to_owned(),
+                    passing: true,
+                    cause: error.message().unwrap_or_default().into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the objects below a prefix, page by page, in the byte order of their keys.
+    ///
+    /// # Errors
+    /// [`Error::S3`], or what `each` returns.
+    pub async fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        mut each: impl FnMut(Listed) -> Result<()>,
+    ) -> Result<()> {
+        let request = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed("list", bucket, prefix, error))?;
+            for object in page.contents.unwrap_or_default() {
+                each(Listed {
+                    etag: unquoted(object.e_tag()),
+                    size_bytes: object.size().unwrap_or_default().unsigned_abs(),
+                    last_modified: seconds(object.last_modified()),
+                    key: object.key.unwrap_or_default(),
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Opened {
+    /// The bytes, all of them.
+    ///
+    /// # Errors
+    /// [`Error::S3`], which passes: the SDK does not retry a body that is cut off half way.
+    pub async fn read(self) -> Result<Bytes> {
+        let Photo { bucket, key, .. } = self.photo;
+        match self.body.collect().await {
+            Ok(body) => Ok(body.into_bytes()),
+            Err(cause) => Err(Error::S3 { verb: "read", bucket, key, passing: true, cause: cause.into() }),
+        }
+    }
+}
+
+/// The one HTTPS client: rustls on ring, which needs nothing but a C compiler to build.
+#[must_use]
+pub fn https_client() -> aws_sdk_s3::config::SharedHttpClient {
+    use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+type Failed<E> = SdkError<E, HttpResponse>;
+
+fn status<E>(error: &Failed<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// What a failed call means. Codes: "Error responses" in the Amazon S3 API reference.
+fn failed<E>(verb: &'static str, bucket: &str, key: &str, error: Failed<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).map(str::to_owned);
+    let status = status(&error);
+    let (bucket, key) = (bucket.to_owned(), key.to_owned());
+    match (status, code.as_deref()) {
+        (Some(404), code) if code != Some("NoSuchBucket") => Error::Gone { bucket, key },
+        (Some(403), Some("InvalidObjectState")) => Error::Reject(Rejection::new(
+            RejectCode::Archived,
+            "the object is in an archive storage class: restore it, then put it again",
+        )),
+        (status, code) => {
+            let passing = passing(&error, status, code);
+            let cause = aws_sdk_s3::error::DisplayErrorContext(&error).to_string().into();
+            Error::S3 { verb, bucket, key, passing, cause }
+        }
+    }
+}
+
+/// Whether the same call may succeed later. A 403 counts: it can be one object's, or a role's that is just being changed; the
+/// queue gives up on it in the end. So do expired credentials: the next call has new ones.
+fn passing<E>(error: &Failed<E>, status: Option<u16>, code: Option<&str>) -> bool {
+    const PASSING: [&str; 4] = ["ExpiredToken", "RequestTimeTooSkewed", "RequestTimeout", "SlowDown"];
+    match error {
+        SdkError::ConstructionFailure(_) => false,
+        SdkError::ServiceError(_) => {
+            matches!(status, Some(403 | 408 | 409 | 429 | 500..)) || code.is_some_and(|code| PASSING.contains(&code))
+        }
+        _ => true,
+    }
+}
+
+fn unquoted(etag: Option<&str>) -> String {
+    etag.unwrap_or_default().trim_matches('"').to_owned()
+}
+
+fn seconds(time: Option<&DateTime>) -> OffsetDateTime {
+    let time = time.map_or(0, DateTime::secs);
+    OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
