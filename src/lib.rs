@@ -11,4 +11,5 @@ pub mod error;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod photo;
+pub mod plot;
 pub mod reject;
