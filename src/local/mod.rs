@@ -1,0 +1,3 @@
+//! What a laptop has in place of AWS.
+
+pub mod painter;
