@@ -8,5 +8,7 @@
 //! ```
 
 pub mod error;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod photo;
 pub mod reject;
