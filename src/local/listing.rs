@@ -274,6 +274,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case writes files.
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn pages_are_the_sorted_keys(
             keys in proptest::collection::btree_set("[ab/.0é!]{1,6}|a{250,256}[b😀%/]{0,3}", 0..40),
