@@ -1,3 +1,54 @@
-//! What a laptop has in place of AWS.
+//! An S3 server inside the process, on a folder: for `demo`, `serve` and the tests.
+//!
+//! ```text
+//! server ──▶ protocol (the trait of s3s) ──▶ objects (buckets and objects as folders and files) ──▶ notification
+//!              receive, send, conditions       keys, listing, etags, draft, uploads
+//! ```
+//!
+//! Objects are plain files: `<data>/results/embeddings/model=x/date=2026-11-23/abc.parquet` is the object with that
+//! key in the bucket `results`, for `DuckDB` or pandas to open. What a file name can't hold is encoded: see `keys`.
 
+mod conditions;
+mod credentials;
+pub mod dispatch;
+mod draft;
+mod etags;
+mod keys;
+mod listing;
+mod notification;
+mod objects;
 pub mod painter;
+mod protocol;
+mod receive;
+mod send;
+mod server;
+mod uploads;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Config, Credentials as SdkCredentials, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation,
+};
+
+pub use self::credentials::Credentials;
+pub use self::server::Server;
+
+/// The region that the embedded S3 says it is in.
+pub const REGION: &str = "eu-west-3";
+
+/// A client of the S3 server at this loopback endpoint: plain HTTP, the bucket in the path.
+#[must_use]
+pub fn client(endpoint: &str, credentials: &Credentials) -> Client {
+    let Credentials { access_key_id, secret_access_key } = credentials;
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+        .credentials_provider(SdkCredentials::new(access_key_id, secret_access_key, None, None, "fruitvec"))
+        // Loopback keeps bytes as they are.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    Client::from_conf(config.build())
+}

@@ -1,0 +1,5 @@
+//! What no unit test sees: whole servers, whole programs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
+mod conformance;
+mod embedded;
