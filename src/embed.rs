@@ -52,7 +52,8 @@ impl Tract {
         let side = card.input.side;
         let grey = Square::new(side, vec![128; 3 * side as usize * side as usize]);
         let grey = grey.ok_or_else(|| card.error("input.side: no such square"))?;
-        let probe = embedder.embed(&grey).map_err(|cause| card.error(format!("the probe failed: {cause}")))?;
+        let probe =
+            embedder.embed(&grey).map_err(|cause| card.error(format!("the probe failed: {cause}")))?;
         if probe.iter().all(|x| x.is_finite()) {
             return Ok(embedder);
         }
@@ -70,7 +71,8 @@ impl Embedder for Tract {
     }
 
     fn embed(&self, square: &Square) -> Result<Vec<f32>> {
-        let internal = |cause: &dyn std::fmt::Display| Error::Internal(format!("{}: {cause:#}", self.card.id));
+        let internal =
+            |cause: &dyn std::fmt::Display| Error::Internal(format!("{}: {cause:#}", self.card.id));
         let input = tensor(square, &self.card.input).map_err(|cause| internal(&cause))?;
         let output = self.plan.run(tvec!(input.into())).map_err(|cause| internal(&cause))?;
         let embedding = output[0].to_plain_array_view::<f32>().map_err(|cause| internal(&cause))?;
@@ -111,7 +113,9 @@ fn embedding_node(card: &ModelCard, proto: &ModelProto) -> TractResult<String> {
     }
     last(&|node| node.op_type == "GlobalAveragePool")
         .or_else(|| last(&|node| matches!(node.op_type.as_str(), "AveragePool" | "ReduceMean")))
-        .ok_or_else(|| format_err!("there is no global average pool in the graph: name `embedding_node` in the card"))
+        .ok_or_else(|| {
+            format_err!("there is no global average pool in the graph: name `embedding_node` in the card")
+        })
 }
 
 /// The input tensor of a square: `(pixel − mean) / std`, laid out as the network has it.
@@ -120,7 +124,8 @@ fn tensor(square: &Square, input: &ModelInput) -> TractResult<Tensor> {
     if square.side() != input.side {
         bail!("a square of {} pixels, the model wants {side}", square.side());
     }
-    let normalised = |channel: usize, pixel: u8| (f32::from(pixel) - input.mean[channel]) / input.std[channel];
+    let normalised =
+        |channel: usize, pixel: u8| (f32::from(pixel) - input.mean[channel]) / input.std[channel];
     let pixels = square.rgb().chunks_exact(3);
     match input.layout {
         Layout::Nhwc => {

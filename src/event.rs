@@ -246,7 +246,11 @@ mod tests {
     #[test]
     fn puts_copies_and_multiparts_create() {
         for name in ["ObjectCreated:Put", "ObjectCreated:Copy", "s3:ObjectCreated:CompleteMultipartUpload"] {
-            assert_eq!(deliveries(&notification(name, "a.jpg")).unwrap()[0].change, Change::Created, "{name}");
+            assert_eq!(
+                deliveries(&notification(name, "a.jpg")).unwrap()[0].change,
+                Change::Created,
+                "{name}"
+            );
         }
     }
 
@@ -255,7 +259,11 @@ mod tests {
         for name in
             ["ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:Delete"]
         {
-            assert_eq!(deliveries(&notification(name, "a.jpg")).unwrap()[0].change, Change::Removed, "{name}");
+            assert_eq!(
+                deliveries(&notification(name, "a.jpg")).unwrap()[0].change,
+                Change::Removed,
+                "{name}"
+            );
         }
     }
 

@@ -225,7 +225,8 @@ impl Ingest {
 
     /// Writes the rows of one day as one part.
     async fn write(&self, rows: Vec<(usize, Row, Took)>) -> Vec<(usize, Outcome)> {
-        let photos: Vec<_> = rows.iter().map(|(index, row, took)| (*index, row.photo.clone(), *took)).collect();
+        let photos: Vec<_> =
+            rows.iter().map(|(index, row, took)| (*index, row.photo.clone(), *took)).collect();
         let written = self.put(rows.into_iter().map(|(_, row, _)| row).collect()).await;
         photos
             .into_iter()

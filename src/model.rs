@@ -232,7 +232,8 @@ impl ModelCard {
             ),
             (!(1..=4096).contains(&input.side), "input.side: from 1 to 4096 pixels"),
             (
-                input.std.iter().any(|std| !std.is_normal()) || input.mean.iter().any(|mean| !mean.is_finite()),
+                input.std.iter().any(|std| !std.is_normal())
+                    || input.mean.iter().any(|mean| !mean.is_finite()),
                 "input.std: finite and not 0",
             ),
             (

@@ -69,7 +69,9 @@ fn download(
     let found = hex::encode(digest.finalize());
     if found != card.file.sha256 {
         let said = &card.file.sha256;
-        return Err(failed(&format!("sha256 {found} after {received} bytes, the card says {said}; nothing was kept")));
+        return Err(failed(&format!(
+            "sha256 {found} after {received} bytes, the card says {said}; nothing was kept"
+        )));
     }
     let path = folder.join(&card.file.name);
     file.persist(&path).map_err(|error| Error::File { path: path.clone(), cause: error.error })?;
@@ -88,7 +90,8 @@ mod tests {
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 4096]).unwrap();
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             stream.write_all(&[head.as_bytes(), &body[..sent]].concat()).unwrap();
         });
         url
@@ -121,7 +124,8 @@ mod tests {
     #[test]
     fn another_file_is_refused_and_nothing_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let error = download(&ureq::agent(), &serve(b"malware!", 8), &card(b"weights"), folder.path(), |_| ());
+        let error =
+            download(&ureq::agent(), &serve(b"malware!", 8), &card(b"weights"), folder.path(), |_| ());
         let error = error.unwrap_err().to_string();
         assert!(error.contains("sha256") && error.contains("nothing was kept"), "{error}");
         assert_eq!(files(folder.path()), 0);

@@ -197,7 +197,12 @@ impl Refit<'_> {
         let kept = part.rows as usize >= dimension;
         // Subtracting most of a sum leaves mostly its rounding errors, and is more work than adding the rest.
         if !kept || part.dead.len() > part.rows as usize / 2 {
-            for rows in self.rows(&part.part).await?.embeddings(dimension)?.scan(0, skipping(&part.dead, dimension, false)) {
+            for rows in self
+                .rows(&part.part)
+                .await?
+                .embeddings(dimension)?
+                .scan(0, skipping(&part.dead, dimension, false))
+            {
                 moments.add_rows(&rows?)?;
             }
             return Ok(moments);
@@ -216,7 +221,12 @@ impl Refit<'_> {
         }
         if !part.dead.is_empty() {
             let mut dead = Moments::empty(dimension);
-            for rows in self.rows(&part.part).await?.embeddings(dimension)?.scan(0, skipping(&part.dead, dimension, true)) {
+            for rows in self
+                .rows(&part.part)
+                .await?
+                .embeddings(dimension)?
+                .scan(0, skipping(&part.dead, dimension, true))
+            {
                 dead.add_rows(&rows?)?;
             }
             moments.subtract(&dead)?;
@@ -247,13 +257,15 @@ impl Refit<'_> {
     fn reduced(&self, part: &PartRows, encoded: &Encoded, fit: &Fit, sample: &mut Sample) -> Result<Vec<u8>> {
         let properties = table::base_properties(self.card)?.build();
         let schema = reduced_schema();
-        let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties)).map_err(broken)?;
+        let mut writer =
+            ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties)).map_err(broken)?;
         let dimension = self.card.dimension;
         let mut first = 0;
         for (keys, rows) in encoded.keys()?.zip(encoded.embeddings(dimension)?) {
             let (keys, rows) = (keys?, rows?);
             let scores = fit.project(&rows)?;
-            let dead = |row: usize| part.dead.binary_search(&u32::try_from(first + row).unwrap_or(u32::MAX)).is_ok();
+            let dead =
+                |row: usize| part.dead.binary_search(&u32::try_from(first + row).unwrap_or(u32::MAX)).is_ok();
             let live: Vec<_> = keys
                 .iter()
                 .zip(scores.chunks_exact(self.components))
@@ -279,7 +291,13 @@ impl Refit<'_> {
             plot::scree(ratios, &title)?.into_bytes(),
             plot::scatter(&sample.points(), (share(0), share(1)), &title)?.into_bytes(),
         ];
-        let kinds = ["application/json", "application/vnd.apache.parquet", "text/csv", "image/svg+xml", "image/svg+xml"];
+        let kinds = [
+            "application/json",
+            "application/vnd.apache.parquet",
+            "text/csv",
+            "image/svg+xml",
+            "image/svg+xml",
+        ];
         for ((key, body), kind) in self.files(&record.fit).iter().zip(bodies).zip(kinds) {
             self.store.put(self.results_bucket, key, kind, body).await?;
         }
@@ -298,7 +316,8 @@ impl Refit<'_> {
             }
             let etag = known.map(|(_, etag)| etag);
             let kind = "application/json";
-            if self.store.put_if_match(self.results_bucket, &key, kind, body.clone(), etag.as_deref()).await? {
+            if self.store.put_if_match(self.results_bucket, &key, kind, body.clone(), etag.as_deref()).await?
+            {
                 return Ok(());
             }
         }
@@ -411,4 +430,3 @@ fn components(fit: &Fit, card: &ModelCard) -> Result<Vec<u8>> {
     writer.write(&batch).map_err(broken)?;
     writer.into_inner().map_err(broken)
 }
-

@@ -101,7 +101,14 @@ impl Reject {
     pub fn new(photo: Photo, rejection: Rejection, made_by: &str) -> Self {
         let Rejection { code, message } = rejection;
         let photo_id = photo.id().to_string();
-        Self { photo_id, photo, code, message, rejected_at: OffsetDateTime::now_utc(), made_by: made_by.to_owned() }
+        Self {
+            photo_id,
+            photo,
+            code,
+            message,
+            rejected_at: OffsetDateTime::now_utc(),
+            made_by: made_by.to_owned(),
+        }
     }
 
     /// Writes the reject. A later verdict on the same bytes replaces it: the bytes are the same, so it is as good.

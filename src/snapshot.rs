@@ -214,7 +214,8 @@ fn claim_rows(encoded: &Encoded, part: u32, claims: &mut Claims) -> Result<u32> 
     let mut row = 0;
     for keys in encoded.keys()? {
         for key in keys?.iter() {
-            let photo_id = PhotoId::parse(key.photo_id).ok_or_else(|| encoded.broken("a photo id is no 32 hex digits"))?;
+            let photo_id = PhotoId::parse(key.photo_id)
+                .ok_or_else(|| encoded.broken("a photo id is no 32 hex digits"))?;
             claims.push(Claim {
                 bucket: key.bucket.to_owned(),
                 key: key.key.to_owned(),

@@ -138,7 +138,13 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::S3`], which passes when another put of the same key was under way (409).
-    pub async fn put_if_absent(&self, bucket: &str, key: &str, kind: &str, body: impl Into<Bytes>) -> Result<Put> {
+    pub async fn put_if_absent(
+        &self,
+        bucket: &str,
+        key: &str,
+        kind: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Put> {
         let request = self.client.put_object().bucket(bucket).key(key).content_type(kind).if_none_match("*");
         match request.body(ByteStream::from(body.into())).send().await {
             Ok(_) => Ok(Put::Written),
@@ -282,7 +288,8 @@ fn passing<E>(error: &Failed<E>, status: Option<u16>, code: Option<&str>) -> boo
     match error {
         SdkError::ConstructionFailure(_) => false,
         SdkError::ServiceError(_) => {
-            matches!(status, Some(403 | 408 | 409 | 429 | 500..)) || code.is_some_and(|code| PASSING.contains(&code))
+            matches!(status, Some(403 | 408 | 409 | 429 | 500..))
+                || code.is_some_and(|code| PASSING.contains(&code))
         }
         _ => true,
     }

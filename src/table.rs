@@ -5,13 +5,15 @@
 
 use std::sync::{Arc, LazyLock};
 
+use arrow::array::AsArray;
 use arrow::array::{
     Array, ArrayRef, Float32Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
-use arrow::array::AsArray;
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Float32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -208,11 +210,17 @@ impl Encoded {
             names.iter().filter_map(|name| SCHEMA.field_with_name(name).ok()).cloned().collect();
         let wanted: SchemaRef = Arc::new(Schema::new(fields));
         for field in wanted.fields() {
-            let found = builder.schema().field_with_name(field.name()).map_err(Error::schema(&self.object))?;
+            let found =
+                builder.schema().field_with_name(field.name()).map_err(Error::schema(&self.object))?;
             if !found.data_type().equals_datatype(field.data_type()) {
                 return Err(Error::Schema {
                     object: self.object.clone(),
-                    reason: format!("column {} is {}, not {}", field.name(), found.data_type(), field.data_type()),
+                    reason: format!(
+                        "column {} is {}, not {}",
+                        field.name(),
+                        found.data_type(),
+                        field.data_type()
+                    ),
                 });
             }
         }
@@ -224,7 +232,8 @@ impl Encoded {
             .map_err(Error::schema(&self.object))?;
         Ok(reader.map(move |batch| {
             let batch = batch.map_err(Error::schema(&self.object))?;
-            let columns = wanted.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned());
+            let columns =
+                wanted.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned());
             Ok(RecordBatch::from(arrow::array::StructArray::new(
                 wanted.fields().clone(),
                 columns.collect(),
@@ -376,7 +385,10 @@ fn broken(cause: impl std::fmt::Display) -> Error {
 }
 
 /// A column of lists of `dimension` numbers each.
-pub(crate) fn lists<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, dimension: usize) -> Result<ArrayRef> {
+pub(crate) fn lists<'a>(
+    rows: impl ExactSizeIterator<Item = &'a [f32]>,
+    dimension: usize,
+) -> Result<ArrayRef> {
     let mut values = Vec::with_capacity(rows.len() * dimension);
     let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(dimension, rows.len()));
     for row in rows {
@@ -403,7 +415,8 @@ mod tests {
                 key: key.into(),
                 etag: format!("{number:032x}"),
                 size_bytes: 5_000_000_000,
-                last_modified: OffsetDateTime::from_unix_timestamp(1_790_000_000 + i64::from(number)).unwrap(),
+                last_modified: OffsetDateTime::from_unix_timestamp(1_790_000_000 + i64::from(number))
+                    .unwrap(),
             },
             width: 100,
             height: 50 + number,

@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use md5::{Digest, Md5};
 use tokio::sync::oneshot;
 
-use super::{ModelChoice, PHOTOS, RESULTS, show_fit};
+use super::{ModelChoice, PHOTOS, RESULTS, local_store, show_fit};
 
 /// Photos that are put at once.
 const PUTS: usize = 8;
@@ -55,10 +55,7 @@ impl Demo {
         let embedder = self.model.load()?;
         let card = embedder.card().clone();
         let server = Server::start(&self.data, 0).await?;
-        for bucket in [PHOTOS, RESULTS] {
-            server.create_bucket(bucket)?;
-        }
-        let store = Store::new(server.client());
+        let store = local_store(&server).await?;
         println!("model       {}: {}, {} numbers", card.id, card.description, card.dimension);
         println!("S3          {}, data in {}", server.endpoint(), self.data.display());
         println!("photos      {}\n", photos.described());

@@ -15,14 +15,39 @@ use fruitvec::config::{MODELS_DIR, from_environment};
 use fruitvec::embed::{self, Embedder};
 use fruitvec::error::Result;
 use fruitvec::model::{DEFAULT_MODEL, ModelCard};
-use fruitvec::pca::table;
 use fruitvec::refit::Refitted;
+#[cfg(feature = "local")]
+use {
+    aws_sdk_s3::error::DisplayErrorContext, aws_sdk_s3::operation::create_bucket::CreateBucketError,
+    fruitvec::error::Error, fruitvec::local::Server, fruitvec::store::Store,
+};
 
 /// The photos bucket of the embedded S3.
 #[cfg(feature = "local")]
 pub(crate) const PHOTOS: &str = "photos";
 /// The results bucket of the embedded S3.
 pub(crate) const RESULTS: &str = "results";
+
+/// The store of an embedded S3, with its two buckets.
+#[cfg(feature = "local")]
+pub(crate) async fn local_store(server: &Server) -> Result<Store> {
+    let client = server.client();
+    for bucket in [PHOTOS, RESULTS] {
+        if let Err(error) = client.create_bucket().bucket(bucket).send().await
+            && !error.as_service_error().is_some_and(CreateBucketError::is_bucket_already_owned_by_you)
+        {
+            let cause = DisplayErrorContext(error).to_string().into();
+            return Err(Error::S3 {
+                verb: "create",
+                bucket: bucket.into(),
+                key: String::new(),
+                passing: false,
+                cause,
+            });
+        }
+    }
+    Ok(Store::new(client))
+}
 
 /// Which model.
 #[derive(Args)]
@@ -57,8 +82,21 @@ pub(crate) fn show_fit(refitted: &Refitted, place: impl Fn(&str) -> String) {
         format!("in {:.1} s", record.seconds)
     };
     println!("PCA of {} photos × {} numbers, {took}\n", record.rows, record.dimension);
-    println!("{}", table(&record.explained_variance_ratio));
+    show_variance(&record.explained_variance_ratio);
     for key in refitted.files.iter().filter(|key| key.ends_with(".svg")) {
         println!("picture     {}", place(key));
     }
+}
+
+/// The explained-variance table: in per cent, with a bar for the eye.
+fn show_variance(ratios: &[f64]) {
+    const FULL: f64 = 40.0;
+    println!("component  variance %  cumulative %");
+    let mut cumulative = 0.0;
+    for (component, ratio) in (1..).zip(ratios) {
+        cumulative += ratio;
+        let bar = "▇".repeat((ratio / ratios[0].max(f64::MIN_POSITIVE) * FULL).round() as usize);
+        println!("{component:>9}  {:>10.2}  {:>12.2}  {bar}", 100.0 * ratio, 100.0 * cumulative);
+    }
+    println!();
 }

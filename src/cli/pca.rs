@@ -39,7 +39,7 @@ impl Pca {
     #[cfg(feature = "local")]
     async fn refit_local(&self) -> Result<()> {
         let server = fruitvec::local::Server::start(&self.data, 0).await?;
-        let store = Store::new(server.client());
+        let store = super::local_store(&server).await?;
         let results = self.data.join(super::RESULTS);
         self.refit(&store, super::RESULTS, |key| results.join(key).display().to_string()).await
     }

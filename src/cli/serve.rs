@@ -15,7 +15,7 @@ use fruitvec::snapshot::Snapshot;
 use fruitvec::store::Store;
 use time::OffsetDateTime;
 
-use super::{ModelChoice, PHOTOS, RESULTS};
+use super::{ModelChoice, PHOTOS, RESULTS, local_store};
 
 /// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
 #[derive(Args)]
@@ -34,10 +34,7 @@ impl Serve {
     pub(crate) async fn run(self) -> Result<()> {
         let embedder = self.model.load()?;
         let server = Server::start(&self.data, self.port).await?;
-        let store = Store::new(server.client());
-        for bucket in [PHOTOS, RESULTS] {
-            server.create_bucket(bucket)?;
-        }
+        let store = local_store(&server).await?;
         let notifications = server.subscribe(PHOTOS);
         let ingest = Ingest::new(store.clone(), RESULTS, embedder, Limits::default(), cores());
         self.greet(&server);
@@ -57,7 +54,10 @@ impl Serve {
     fn greet(&self, server: &Server) {
         println!("S3 on {}, data in {}\n", server.endpoint(), self.data.display());
         println!("  export AWS_ENDPOINT_URL={} AWS_REGION=eu-west-3", server.endpoint());
-        println!("  export AWS_SHARED_CREDENTIALS_FILE={}", server.credentials_file().display());
+        println!(
+            "  export AWS_SHARED_CREDENTIALS_FILE={}",
+            self.data.join(".fruitvec/credentials").display()
+        );
         println!("  aws s3 cp kiwi.jpg s3://{PHOTOS}/photos/Kiwi/\n\nCtrl-C stops.");
     }
 }
