@@ -9,4 +9,5 @@
 
 pub mod error;
 pub mod photo;
+pub mod pixels;
 pub mod reject;
