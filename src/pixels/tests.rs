@@ -469,17 +469,12 @@ mod memory {
         }
         let picture = textured(1600, 1200);
         let opaque = |picture: DynamicImage| DynamicImage::from(picture.to_rgba8());
-        let mut files: Vec<(String, Vec<u8>)> = [
-            ImageFormat::Jpeg,
-            ImageFormat::Png,
-            ImageFormat::Gif,
-            ImageFormat::Bmp,
-            ImageFormat::Tiff,
-            ImageFormat::WebP,
-        ]
-        .into_iter()
-        .map(|format| (format!("{format:?}"), encoded(&picture, format)))
-        .collect();
+        let formats =
+            [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP];
+        let mut files: Vec<(String, Vec<u8>)> =
+            formats.map(|format| (format!("{format:?}"), encoded(&picture, format))).to_vec();
+        // Shades of grey fit a palette; to choose one for more colours takes the encoder half a minute.
+        files.push(("GIF".to_owned(), encoded(&opaque(picture.to_luma8().into()), ImageFormat::Gif)));
         files.push(("RGBA WebP".to_owned(), encoded(&opaque(picture.clone()), ImageFormat::WebP)));
         files.push(("16-bit PNG".to_owned(), encoded(&picture.to_rgb16().into(), ImageFormat::Png)));
         files.push(("16-bit TIFF".to_owned(), encoded(&picture.to_rgb16().into(), ImageFormat::Tiff)));
