@@ -1,0 +1,164 @@
+//! The outline of a JPEG: its segments from the first marker to the last (ITU-T T.81, annex B), without
+//! decoding.
+//!
+//! Two things need it. The decoder is lenient: it paints what is missing of a photo grey, and a photo whose
+//! upload broke off would get an embedding. And a progressive JPEG keeps all its coefficients in memory,
+//! which must be known beforehand.
+
+use image::metadata::Orientation;
+
+use super::{Header, format};
+use crate::reject::{RejectCode, Rejection};
+
+const EOI: u8 = 0xD9;
+const SOS: u8 = 0xDA;
+const APP1: u8 = 0xE1;
+/// Samples along each side of a block of coefficients.
+const BLOCK: u64 = 8;
+
+/// What the segments of a JPEG say.
+#[derive(Debug)]
+pub(super) struct Outline {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) orientation: Orientation,
+    /// Whether the end-of-image marker is there. It is what Pillow, too, asks of a photo in nearly all cases.
+    complete: bool,
+    frame: Frame,
+    /// Whether the decoder must keep the coefficients of the whole picture.
+    buffered: bool,
+}
+
+/// A start-of-frame segment.
+#[derive(Debug)]
+struct Frame {
+    progressive: bool,
+    width: u64,
+    height: u64,
+    /// Horizontal and vertical sampling factors of each component.
+    sampling: Vec<(u64, u64)>,
+}
+
+/// Follows the segments of a JPEG to its end.
+pub(super) fn outline(bytes: &[u8]) -> Result<Outline, Rejection> {
+    let mut frame: Option<Frame> = None;
+    let mut orientation = None;
+    let mut first_scan = None;
+    let mut complete = false;
+    let mut position = 2;
+    while let Some((marker, after)) = next_marker(bytes, position) {
+        if marker == EOI {
+            complete = true;
+            break;
+        }
+        let Some(payload) = payload(bytes, after)? else { break };
+        match marker {
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && frame.is_none() => {
+                frame = Some(Frame::parse(marker, payload)?);
+            }
+            APP1 if orientation.is_none() => {
+                orientation = payload.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
+            }
+            SOS if first_scan.is_none() => {
+                first_scan = payload.first().map(|components| usize::from(*components))
+            }
+            _ => {}
+        }
+        position = after + 2 + payload.len();
+    }
+    let Some(frame) = frame else {
+        return Err(if complete { corrupt("it ends without a frame") } else { truncated(bytes.len()) });
+    };
+    if complete && first_scan.is_none() {
+        return Err(corrupt("it ends without a scan"));
+    }
+    let (width, height) = (frame.width as u32, frame.height as u32);
+    let buffered =
+        frame.progressive || first_scan.is_some_and(|components| components != frame.sampling.len());
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    Ok(Outline { width, height, orientation, complete, frame, buffered })
+}
+
+impl Outline {
+    /// Size as stored, and memory as zune-jpeg takes it: the pixels, a copy of the file, a few rows of blocks
+    /// of 16-bit samples, and for a progressive picture every coefficient.
+    pub(super) fn header(&self, file_bytes: usize) -> Header {
+        let Frame { width, height, sampling, .. } = &self.frame;
+        let channels = if sampling.len() == 1 { 1 } else { 3 };
+        let widest = sampling.iter().map(|(across, _)| *across).max().unwrap_or(1);
+        let tallest = sampling.iter().map(|(_, down)| *down).max().unwrap_or(1);
+        let units = (width.div_ceil(BLOCK * widest), height.div_ceil(BLOCK * tallest));
+        let blocks: u64 = sampling.iter().map(|(across, down)| units.0 * across * units.1 * down).sum();
+        let coefficients = if self.buffered { blocks * BLOCK * BLOCK * 2 } else { 0 };
+        let row = units.0 * widest * BLOCK * tallest * BLOCK * 2 * sampling.len() as u64;
+        let decoded_bytes = width * height * channels + file_bytes as u64 + 3 * row + coefficients;
+        Header { width: self.width, height: self.height, decoded_bytes }
+    }
+
+    /// Refuses a JPEG that ends before its end-of-image marker. What follows the marker does not matter.
+    pub(super) fn check_complete(&self, file_bytes: usize) -> Result<(), Rejection> {
+        if self.complete { Ok(()) } else { Err(truncated(file_bytes)) }
+    }
+}
+
+impl Frame {
+    fn parse(marker: u8, payload: &[u8]) -> Result<Self, Rejection> {
+        let &[precision, h1, h0, w1, w0, components, ref sampling @ ..] = payload else {
+            return Err(corrupt("its frame header is too short"));
+        };
+        match marker {
+            0xC0..=0xC2 if precision == 8 => {}
+            0xC0..=0xC2 => return Err(format::unsupported(&format!("JPEG with {precision} bits a sample"))),
+            0xC3 => return Err(format::unsupported("lossless JPEG")),
+            0xC9..=0xCB => return Err(format::unsupported("arithmetic-coded JPEG")),
+            _ => return Err(format::unsupported("hierarchical JPEG")),
+        }
+        let sampling: Vec<_> = sampling
+            .chunks_exact(3)
+            .take(usize::from(components))
+            .map(|component| (u64::from(component[1] >> 4), u64::from(component[1] & 15)))
+            .collect();
+        let valid = |(across, down): &(u64, u64)| (1..=4).contains(across) && (1..=4).contains(down);
+        if !matches!(sampling.len(), 1 | 3 | 4)
+            || sampling.len() != usize::from(components)
+            || !sampling.iter().all(valid)
+        {
+            return Err(corrupt("its frame header has impossible components"));
+        }
+        let number = |high, low| u64::from(u16::from_be_bytes([high, low]));
+        Ok(Self { progressive: marker == 0xC2, width: number(w1, w0), height: number(h1, h0), sampling })
+    }
+}
+
+/// The next marker that begins or ends something, and the position behind it. Stuffed zeros, fill bytes and
+/// restarts inside scans are passed over, and so is what is no marker at all, as libjpeg does.
+fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
+    loop {
+        position += bytes.get(position..)?.iter().position(|byte| *byte == 0xFF)? + 1;
+        let marker = *bytes.get(position)?;
+        if matches!(marker, 0xC0..=0xCF | EOI..=0xEF | 0xFE) {
+            return Some((marker, position + 1));
+        }
+    }
+}
+
+/// What follows a marker and its length; `None` where the file ends first.
+fn payload(bytes: &[u8], after: usize) -> Result<Option<&[u8]>, Rejection> {
+    let Some(length) = bytes.get(after..).and_then(|rest| rest.first_chunk()) else { return Ok(None) };
+    let length = usize::from(u16::from_be_bytes(*length));
+    if length < 2 {
+        return Err(corrupt("a segment has an impossible length"));
+    }
+    Ok(bytes.get(after + 2..after + length))
+}
+
+fn corrupt(why: &str) -> Rejection {
+    Rejection::new(RejectCode::Corrupt, format!("the JPEG contradicts itself: {why}; export it again"))
+}
+
+fn truncated(file_bytes: usize) -> Rejection {
+    let message = format!(
+        "the JPEG breaks off after {file_bytes} bytes, before its end-of-image marker; upload it again"
+    );
+    Rejection::new(RejectCode::Truncated, message)
+}
