@@ -9,6 +9,7 @@
 //! key in the bucket `results`, for `DuckDB` or pandas to open. What a file name can't hold is encoded: see `keys`.
 
 mod conditions;
+mod content_type;
 mod credentials;
 mod draft;
 mod etags;
@@ -18,6 +19,7 @@ mod notification;
 mod objects;
 mod protocol;
 mod receive;
+mod refusal;
 mod send;
 mod server;
 mod uploads;

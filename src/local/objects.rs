@@ -10,7 +10,7 @@
 //!   would not; a laptop's demonstration need not.
 //!
 //! Kept of an object are its bytes and the time, so that any program may put a file there. Its content type is told
-//! from its extension; user metadata and tags are not kept. A file with a name that [`keys`](super::keys) would not
+//! from its extension; user metadata and tags are not kept. A file with a name that [`keys`] would not
 //! write is no object.
 
 use std::fs::{self, File};
@@ -27,36 +27,12 @@ use super::etags::ETags;
 use super::keys;
 use super::listing::{self, Folders, Query, is_gone};
 use super::notification::{Change, Created, Notifier};
+use super::refusal::Refusal;
 
 /// Locks for all keys together; two keys that share one wait for each other, and that is all.
 const LOCKS: usize = 256;
 /// How often a folder that vanished under a put is made again. It vanishes when its last object is removed.
 const FOLDER_TRIES: usize = 100;
-
-/// Why something was not done.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error("no such bucket")]
-    NoSuchBucket,
-    #[error("no such key")]
-    NoSuchKey,
-    #[error("the bucket exists")]
-    BucketExists,
-    #[error("the bucket is not empty")]
-    BucketNotEmpty,
-    #[error("the condition does not hold")]
-    PreconditionFailed,
-    #[error("no such upload")]
-    NoSuchUpload,
-    #[error("no such part, or not with this ETag")]
-    InvalidPart,
-    #[error("parts out of order")]
-    InvalidPartOrder,
-    #[error("a part before the last has less than 5 MiB")]
-    PartTooSmall,
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
 
 /// What must hold of the object that is there when another is put in its place, or when it is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
