@@ -61,28 +61,6 @@ async fn a_removed_object_leaves_no_folders() {
     assert_eq!(fs::read_dir(data.path().join("photos")).unwrap().count(), 0);
 }
 
-/// A put makes the folders that a removal beside it prunes.
-#[tokio::test(flavor = "multi_thread")]
-async fn puts_and_removals_in_one_folder_do_not_trip_each_other() {
-    let data = tempfile::tempdir().unwrap();
-    let (_server, client) = start(data.path()).await;
-    client.create_bucket().bucket("photos").send().await.unwrap();
-    let turns = (0..8).map(|writer| {
-        let client = client.clone();
-        tokio::spawn(async move {
-            for _ in 0..25 {
-                let key = format!("deep/er/{writer}.jpg");
-                put(&client, &key, b"x").await;
-                client.delete_object().bucket("photos").key(&key).send().await.unwrap();
-            }
-        })
-    });
-    for turn in futures::future::join_all(turns).await {
-        turn.unwrap();
-    }
-    assert!(keys(&client).await.is_empty());
-}
-
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
