@@ -1,7 +1,8 @@
 //! An object on its way in: its bytes in a temporary file, where no listing sees them.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use md5::{Digest, Md5};
@@ -54,11 +55,13 @@ impl Draft {
         self.file.write_all(bytes)
     }
 
-    /// Adds a file from where it stands to its end.
-    pub(crate) fn write_file(&mut self, file: &mut File) -> io::Result<()> {
+    /// Adds these bytes of a file.
+    pub(crate) fn write_file(&mut self, mut file: File, range: Range<u64>) -> io::Result<()> {
+        file.seek(SeekFrom::Start(range.start))?;
+        let mut left = file.take(range.end - range.start);
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match file.read(&mut buffer)? {
+            match left.read(&mut buffer)? {
                 0 => return Ok(()),
                 count => self.write(&buffer[..count])?,
             }

@@ -113,7 +113,7 @@ impl ETags {
 fn md5(file: &mut File) -> io::Result<[u8; 16]> {
     file.rewind()?;
     let mut digest = Md5::new();
-    let mut buffer = vec![0; 1 << 16];
+    let mut buffer = vec![0; file.metadata()?.len().clamp(1, 1 << 16) as usize];
     loop {
         match file.read(&mut buffer)? {
             0 => break,

@@ -146,10 +146,13 @@ impl Walk<'_> {
     }
 }
 
+/// When a folder last changed, and the names that it has had since.
+type Remembered = (SystemTime, Arc<[String]>);
+
 /// The names in folders, sorted; large ones are remembered for as long as they do not change.
 #[derive(Debug, Default)]
 pub(crate) struct Folders {
-    remembered: Mutex<HashMap<PathBuf, (SystemTime, Arc<[String]>)>>,
+    remembered: Mutex<HashMap<PathBuf, Remembered>>,
 }
 
 impl Folders {

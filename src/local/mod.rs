@@ -9,6 +9,7 @@
 //! key in the bucket `results`, for `DuckDB` or pandas to open. What a file name can't hold is encoded: see `keys`.
 
 mod conditions;
+mod content_type;
 mod credentials;
 pub mod dispatch;
 mod draft;
@@ -20,6 +21,7 @@ mod objects;
 pub mod painter;
 mod protocol;
 mod receive;
+mod refusal;
 mod send;
 mod server;
 mod uploads;

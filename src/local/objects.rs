@@ -10,7 +10,7 @@
 //!   would not; a laptop's demonstration need not.
 //!
 //! Kept of an object are its bytes and the time, so that any program may put a file there. Its content type is told
-//! from its extension; user metadata and tags are not kept. A file with a name that [`keys`](super::keys) would not
+//! from its extension; user metadata and tags are not kept. A file with a name that [`keys`] would not
 //! write is no object.
 
 use std::fs::{self, File};
@@ -27,36 +27,12 @@ use super::etags::ETags;
 use super::keys;
 use super::listing::{self, Folders, Query, is_gone};
 use super::notification::{Change, Created, Notifier};
+use super::refusal::Refusal;
 
 /// Locks for all keys together; two keys that share one wait for each other, and that is all.
 const LOCKS: usize = 256;
 /// How often a folder that vanished under a put is made again. It vanishes when its last object is removed.
 const FOLDER_TRIES: usize = 100;
-
-/// Why something was not done.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error("no such bucket")]
-    NoSuchBucket,
-    #[error("no such key")]
-    NoSuchKey,
-    #[error("the bucket exists")]
-    BucketExists,
-    #[error("the bucket is not empty")]
-    BucketNotEmpty,
-    #[error("the condition does not hold")]
-    PreconditionFailed,
-    #[error("no such upload")]
-    NoSuchUpload,
-    #[error("no such part, or not with this ETag")]
-    InvalidPart,
-    #[error("parts out of order")]
-    InvalidPartOrder,
-    #[error("a part before the last has less than 5 MiB")]
-    PartTooSmall,
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
 
 /// What must hold of the object that is there when another is put in its place, or when it is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -293,8 +269,9 @@ fn rename(mut file: NamedTempFile, path: &Path) -> io::Result<()> {
             Err(failed) => return Err(failed.error),
         }
         match path.parent().map_or(Ok(()), fs::create_dir_all) {
-            Err(error) if !is_gone(&error) => return Err(error),
-            _ => {}
+            // Another thread has made it and a third has pruned it since: as much as if it were gone.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists || is_gone(&error) => {}
+            made => made?,
         }
     }
     file.persist(path).map(drop).map_err(|failed| failed.error)
@@ -318,4 +295,41 @@ fn remove_empty(folder: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A removal may prune a folder between the moment a put has made it and the moment it renames its file there.
+    #[test]
+    fn puts_and_removals_in_one_folder_do_not_trip_each_other() {
+        let bucket = tempfile::tempdir().unwrap();
+        let take_turns = &|writer: usize| {
+            let path = bucket.path().join(format!("deep/er/{writer}.jpg"));
+            for _ in 0..1000 {
+                rename(NamedTempFile::new_in(bucket.path()).unwrap(), &path).unwrap();
+                fs::remove_file(&path).unwrap();
+                remove_empty_parents(&path, bucket.path());
+            }
+        };
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                scope.spawn(move || take_turns(writer));
+            }
+        });
+        assert_eq!(fs::read_dir(bucket.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_name_that_leads_out_of_the_data_is_no_bucket() {
+        let data = tempfile::tempdir().unwrap();
+        let own = data.path().join(".fruitvec");
+        fs::create_dir(&own).unwrap();
+        let store = Store::open(data.path(), &own, File::create(own.join("lock")).unwrap()).unwrap();
+        for name in ["..", ".fruitvec", "a/b", "", "A"] {
+            assert!(matches!(store.create_bucket(name), Err(Refusal::NoSuchBucket)), "{name}");
+            assert!(matches!(store.get(name, "lock"), Err(Refusal::NoSuchBucket)), "{name}");
+        }
+    }
 }

@@ -14,10 +14,12 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::REGION;
 use super::conditions::{Conditions, expected};
+use super::content_type::content_type;
 use super::listing::{Query, after};
 use super::notification::Created;
-use super::objects::{Expected, Object as Stored, Refusal, Store};
+use super::objects::{Expected, Object as Stored, Objects, Store};
 use super::receive::{Claims, receive};
+use super::refusal::Refusal;
 use super::send;
 use super::uploads::{Place, Uploads};
 
@@ -75,7 +77,7 @@ impl S3 for Protocol {
         let bucket = request.input.bucket;
         let location = Some(format!("/{bucket}"));
         self.on_store(move |store| store.create_bucket(&bucket)).await?;
-        answer(CreateBucketOutput { location, ..Default::default() })
+        answer(CreateBucketOutput { location })
     }
 
     async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> Answer<HeadBucketOutput> {
@@ -180,12 +182,10 @@ impl S3 for Protocol {
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
         let input = request.input;
-        let CopySource::Bucket { bucket: from_bucket, key: from_key, .. } = input.copy_source else {
-            return Err(s3_error!(NotImplemented, "the source of a copy is a bucket and a key"));
-        };
+        let (from_bucket, from_key) = source(input.copy_source)?;
         let replaces =
             input.metadata_directive.as_ref().is_some_and(|it| it.as_str() == MetadataDirective::REPLACE);
-        if *from_bucket == *input.bucket && *from_key == *input.key && !replaces {
+        if from_bucket == input.bucket && from_key == input.key && !replaces {
             return Err(s3_error!(InvalidRequest, "an object copied to itself stays what it is"));
         }
         let conditions = Conditions {
@@ -194,11 +194,11 @@ impl S3 for Protocol {
             if_modified_since: input.copy_source_if_modified_since,
             if_unmodified_since: input.copy_source_if_unmodified_since,
         };
-        let (source, mut file) = self.on_store(move |store| store.get(&from_bucket, &from_key)).await?;
-        conditions.check_source(&source)?;
+        let (object, file) = self.on_store(move |store| store.get(&from_bucket, &from_key)).await?;
+        conditions.check_source(&object)?;
         let copy = move |store: &Store| {
             let mut draft = store.draft()?;
-            draft.write_file(&mut file)?;
+            draft.write_file(file, 0..object.size)?;
             store.put(&input.bucket, &input.key, draft, &Expected::Anything, Created::Copy)
         };
         let put = self.on_store(copy).await?;
@@ -237,36 +237,7 @@ impl S3 for Protocol {
         let query = query(&input)?;
         let bucket = input.bucket.clone();
         let listed = self.on_store(move |store| store.list(&bucket, &query)).await?;
-        let is_url = input.encoding_type.as_ref().is_some_and(|it| it.as_str() == EncodingType::URL);
-        let text = |text: String| if is_url { utf8_percent_encode(&text, URL).to_string() } else { text };
-        let count = listed.objects.len() + listed.common_prefixes.len();
-        let object = |object: Stored| Object {
-            e_tag: etag(&object),
-            size: Some(signed(object.size)),
-            last_modified: Some(object.modified.into()),
-            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
-            key: Some(text(object.key)),
-            ..Default::default()
-        };
-        let contents: Vec<_> = listed.objects.into_iter().map(object).collect();
-        let common_prefixes =
-            listed.common_prefixes.into_iter().map(|it| CommonPrefix { prefix: Some(text(it)) });
-        let common_prefixes: Vec<_> = common_prefixes.collect();
-        answer(ListObjectsV2Output {
-            name: Some(input.bucket),
-            prefix: Some(text(input.prefix.unwrap_or_default())),
-            delimiter: input.delimiter.map(text),
-            start_after: input.start_after.map(text),
-            encoding_type: input.encoding_type,
-            max_keys: Some(input.max_keys.unwrap_or(MOST_KEYS).min(MOST_KEYS)),
-            key_count: i32::try_from(count).ok(),
-            is_truncated: Some(listed.next.is_some()),
-            continuation_token: input.continuation_token,
-            next_continuation_token: listed.next.map(hex::encode),
-            contents: (!contents.is_empty()).then_some(contents),
-            common_prefixes: (!common_prefixes.is_empty()).then_some(common_prefixes),
-            ..Default::default()
-        })
+        answer(page(input, listed))
     }
 
     async fn create_multipart_upload(
@@ -310,6 +281,35 @@ impl S3 for Protocol {
         })
     }
 
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> Answer<UploadPartCopyOutput> {
+        let input = request.input;
+        let (from_bucket, from_key) = source(input.copy_source)?;
+        let conditions = Conditions {
+            if_match: input.copy_source_if_match,
+            if_none_match: input.copy_source_if_none_match,
+            if_modified_since: input.copy_source_if_modified_since,
+            if_unmodified_since: input.copy_source_if_unmodified_since,
+        };
+        let range = input.copy_source_range.as_deref().map(Range::parse).transpose();
+        let range = range.map_err(|_| s3_error!(InvalidArgument, "x-amz-copy-source-range"))?;
+        let (object, file) = self.on_store(move |store| store.get(&from_bucket, &from_key)).await?;
+        conditions.check_source(&object)?;
+        let range = range.map_or(Ok(0..object.size), |range| range.check(object.size))?;
+        let (bucket, key, id) = (input.bucket, input.key, input.upload_id);
+        let copy = move |store: &Store, uploads: &Uploads| {
+            let mut draft = store.draft()?;
+            draft.write_file(file, range)?;
+            uploads.part(Place { bucket: &bucket, key: &key, id: &id }, input.part_number, draft)
+        };
+        let e_tag = Some(ETag::Strong(self.with_uploads(copy).await?));
+        let result =
+            CopyPartResult { e_tag, last_modified: Some(SystemTime::now().into()), ..Default::default() };
+        answer(UploadPartCopyOutput { copy_part_result: Some(result), ..Default::default() })
+    }
+
     async fn complete_multipart_upload(
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
@@ -350,6 +350,14 @@ fn answer<T>(output: T) -> Answer<T> {
     Ok(S3Response::new(output))
 }
 
+/// The bucket and the key that are copied.
+fn source(source: CopySource) -> S3Result<(String, String)> {
+    match source {
+        CopySource::Bucket { bucket, key, .. } => Ok((bucket.into(), key.into())),
+        _ => Err(s3_error!(NotImplemented, "the source of a copy is a bucket and a key")),
+    }
+}
+
 fn query(input: &ListObjectsV2Input) -> S3Result<Query> {
     let limit = input.max_keys.unwrap_or(MOST_KEYS).min(MOST_KEYS);
     let limit = usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument, "max-keys is negative"))?;
@@ -366,6 +374,37 @@ fn query(input: &ListObjectsV2Input) -> S3Result<Query> {
         from,
         limit,
     })
+}
+
+/// A page as it was asked for.
+fn page(input: ListObjectsV2Input, listed: Objects) -> ListObjectsV2Output {
+    let is_url = input.encoding_type.as_ref().is_some_and(|it| it.as_str() == EncodingType::URL);
+    let text = |text: String| if is_url { utf8_percent_encode(&text, URL).to_string() } else { text };
+    let count = listed.objects.len() + listed.common_prefixes.len();
+    let object = |object: Stored| Object {
+        e_tag: etag(&object),
+        size: Some(signed(object.size)),
+        last_modified: Some(object.modified.into()),
+        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+        key: Some(text(object.key)),
+        ..Default::default()
+    };
+    let common_prefix = |prefix| CommonPrefix { prefix: Some(text(prefix)) };
+    ListObjectsV2Output {
+        contents: Some(listed.objects.into_iter().map(object).collect()),
+        common_prefixes: Some(listed.common_prefixes.into_iter().map(common_prefix).collect()),
+        name: Some(input.bucket),
+        prefix: Some(text(input.prefix.unwrap_or_default())),
+        delimiter: input.delimiter.map(text),
+        start_after: input.start_after.map(text),
+        encoding_type: input.encoding_type,
+        max_keys: Some(input.max_keys.unwrap_or(MOST_KEYS).min(MOST_KEYS)),
+        key_count: i32::try_from(count).ok(),
+        is_truncated: Some(listed.next.is_some()),
+        continuation_token: input.continuation_token,
+        next_continuation_token: listed.next.map(hex::encode),
+        ..Default::default()
+    }
 }
 
 /// Removes each of these objects; one failure leaves the others be.
@@ -397,49 +436,4 @@ fn etag(object: &Stored) -> Option<ETag> {
 /// A size as the protocol's types have it.
 fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-/// A file keeps no content type: it is told from the extension.
-fn content_type(key: &str) -> &'static str {
-    let extension = key.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    match extension.as_deref() {
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("png") => "image/png",
-        Some("webp") => "image/webp",
-        Some("gif") => "image/gif",
-        Some("bmp") => "image/bmp",
-        Some("tif" | "tiff") => "image/tiff",
-        Some("svg") => "image/svg+xml",
-        Some("json") => "application/json",
-        Some("csv") => "text/csv",
-        Some("txt") => "text/plain",
-        Some("parquet") => "application/vnd.apache.parquet",
-        _ => "binary/octet-stream",
-    }
-}
-
-impl From<Refusal> for S3Error {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NoSuchBucket => s3_error!(NoSuchBucket, "The specified bucket does not exist"),
-            Refusal::NoSuchKey => s3_error!(NoSuchKey, "The specified key does not exist."),
-            Refusal::BucketExists => {
-                s3_error!(BucketAlreadyOwnedByYou, "The bucket exists already, and is yours")
-            }
-            Refusal::BucketNotEmpty => {
-                s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty")
-            }
-            Refusal::PreconditionFailed => {
-                s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
-            }
-            Refusal::NoSuchUpload => s3_error!(NoSuchUpload, "The specified upload does not exist"),
-            Refusal::InvalidPart => s3_error!(InvalidPart, "A part is not there, or not with this ETag"),
-            Refusal::InvalidPartOrder => s3_error!(InvalidPartOrder, "The parts are not in ascending order"),
-            Refusal::PartTooSmall => s3_error!(EntityTooSmall, "A part before the last has less than 5 MiB"),
-            Refusal::Io(cause) => {
-                tracing::error!(%cause, "the embedded S3 can't use its folder");
-                s3_error!(cause, InternalError, "The folder of the data can't be used")
-            }
-        }
-    }
 }

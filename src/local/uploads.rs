@@ -11,7 +11,8 @@ use tempfile::TempPath;
 
 use super::draft::Draft;
 use super::notification::Created;
-use super::objects::{Expected, Object, Refusal, Store};
+use super::objects::{Expected, Object, Store};
+use super::refusal::Refusal;
 
 /// Every part but the last has at least this many bytes, as S3 demands.
 const LEAST_PART_BYTES: u64 = 5 << 20;
@@ -114,7 +115,7 @@ impl Upload {
         let mut draft = store.draft()?;
         let mut md5 = Md5::new();
         for part in &parts {
-            draft.write_file(&mut File::open(&part.file)?)?;
+            draft.write_file(File::open(&part.file)?, 0..part.size)?;
             md5.update(part.md5);
         }
         Ok(draft.with_etag(format!("{}-{}", hex::encode(md5.finalize()), parts.len())))

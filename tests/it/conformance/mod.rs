@@ -49,7 +49,7 @@ const CHECKS: &[Check] = checks! {
     presigned: a_presigned_put_and_get_work, a_tampered_url_is_refused, an_expired_url_is_refused,
         another_content_type_is_refused;
     uploads: parts_become_one_object, a_part_that_was_not_sent_is_refused, an_aborted_upload_is_gone,
-        an_upload_completes_only_if_absent;
+        an_upload_completes_only_if_absent, a_part_is_copied_from_an_object;
 };
 
 /// Where a stand-in is wrong, and how. A row that is no longer true fails the test: it must go.

@@ -67,3 +67,17 @@ pub(super) async fn an_upload_completes_only_if_absent(client: &Client, bucket: 
     assert_eq!(refused, (412, "PreconditionFailed".to_owned()));
     assert_eq!(get(client, bucket, "big.bin").await, b"there");
 }
+
+/// How the aws command line copies what is over 8 MB.
+pub(super) async fn a_part_is_copied_from_an_object(client: &Client, bucket: &str) {
+    put(client, bucket, "from.txt", "0123456789").await;
+    let id = &begin(client, bucket).await;
+    let copy = client.upload_part_copy().bucket(bucket).key("big.bin").upload_id(id).part_number(1);
+    let copy = copy.copy_source(format!("{bucket}/from.txt")).copy_source_range("bytes=2-5");
+    let etag = copy.send().await.unwrap().copy_part_result.unwrap().e_tag.unwrap();
+    assert_eq!(etag, format!("\"{}\"", hex::encode(Md5::digest(b"2345"))));
+    let part = CompletedPart::builder().part_number(1).e_tag(etag).build();
+    let complete = client.complete_multipart_upload().bucket(bucket).key("big.bin").upload_id(id);
+    complete.multipart_upload(all(&[part])).send().await.unwrap();
+    assert_eq!(get(client, bucket, "big.bin").await, b"2345");
+}
