@@ -115,7 +115,7 @@ pub struct Header {
     /// Pixels, after EXIF orientation.
     pub height: u32,
     /// What [`Pending::square`] allocates at its peak: the pixels as decoded, and what the decoder of this
-    /// format keeps beside them. Not counted: the file itself, the resizer's strip of 3 × width × side bytes,
+    /// format keeps beside them. Not counted: the file itself, the resizer's strip of 3 × side × height bytes,
     /// and metadata of at most 4 MiB and twice the file.
     pub decoded_bytes: u64,
 }

@@ -54,10 +54,7 @@ impl Serve {
     fn greet(&self, server: &Server) {
         println!("S3 on {}, data in {}\n", server.endpoint(), self.data.display());
         println!("  export AWS_ENDPOINT_URL={} AWS_REGION=eu-west-3", server.endpoint());
-        println!(
-            "  export AWS_SHARED_CREDENTIALS_FILE={}",
-            self.data.join(".fruitvec/credentials").display()
-        );
+        println!("  export AWS_SHARED_CREDENTIALS_FILE={}", server.credentials_file().display());
         println!("  aws s3 cp kiwi.jpg s3://{PHOTOS}/photos/Kiwi/\n\nCtrl-C stops.");
     }
 }

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Result, s3_error};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -18,8 +17,12 @@ const ID_RANDOM_BYTES: usize = 12;
 /// Bytes of a secret; it is written as twice as many hex digits.
 const SECRET_BYTES: usize = 20;
 
+/// The settings of a profile, as every AWS program reads them from `$AWS_SHARED_CREDENTIALS_FILE`.
+const ID_SETTING: &str = "aws_access_key_id=";
+const SECRET_SETTING: &str = "aws_secret_access_key=";
+
 /// What a client of the embedded S3 signs with. Its `Debug` hides the secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The access key id: public, it stands in every request.
     pub access_key_id: String,
@@ -30,8 +33,13 @@ pub struct Credentials {
 impl Credentials {
     /// The credentials in this file; new ones, kept there for its owner only, if there is none.
     pub(crate) fn load_or_make(path: &Path) -> Result<Self> {
-        match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(Error::schema(&path.to_string_lossy())),
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).ok_or_else(|| Error::Schema {
+                object: path.display().to_string(),
+                reason:
+                    "not a profile with an access key id and a secret; remove the file, and it is made anew"
+                        .into(),
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let made = Self::random().map_err(Error::file(path))?;
                 made.keep(path).map_err(Error::file(path))?;
@@ -39,6 +47,11 @@ impl Credentials {
             }
             Err(error) => Err(Error::file(path)(error)),
         }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let value = |name| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        Some(Self { access_key_id: value(ID_SETTING)?, secret_access_key: value(SECRET_SETTING)? })
     }
 
     fn random() -> std::io::Result<Self> {
@@ -56,7 +69,11 @@ impl Credentials {
     /// Writes the file whole or not at all. A temporary file is its owner's only, and stays so.
     fn keep(&self, path: &Path) -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        writeln!(
+            file,
+            "[default]\n{ID_SETTING}{}\n{SECRET_SETTING}{}",
+            self.access_key_id, self.secret_access_key
+        )?;
         file.persist(path)?;
         Ok(())
     }
@@ -85,7 +102,7 @@ mod tests {
     #[test]
     fn credentials_are_made_once_and_kept_for_their_owner() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("credentials.json");
+        let path = folder.path().join("credentials");
         let made = Credentials::load_or_make(&path).unwrap();
         assert_eq!(Credentials::load_or_make(&path).unwrap(), made);
         assert_ne!(Credentials::random().unwrap(), made);

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Server {
     address: SocketAddr,
     credentials: Credentials,
+    credentials_file: PathBuf,
     store: Arc<Store>,
     task: JoinHandle<()>,
 }
@@ -47,7 +48,8 @@ impl Server {
         let own = data.join(OWN_FOLDER);
         fs::create_dir_all(&own).map_err(Error::file(&own))?;
         let only = lock(data, &own.join("lock")).await?;
-        let credentials = Credentials::load_or_make(&own.join("credentials.json"))?;
+        let credentials_file = own.join("credentials");
+        let credentials = Credentials::load_or_make(&credentials_file)?;
         let store = Arc::new(Store::open(data, &own, only).map_err(Error::file(data))?);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.map_err(|cause| Error::Config(format!("port {port}: {cause}")))?;
@@ -55,7 +57,7 @@ impl Server {
         let mut service = S3ServiceBuilder::new(Protocol::new(Arc::clone(&store)));
         service.set_auth(credentials.clone());
         let task = tokio::spawn(accept(listener, service.build()));
-        Ok(Self { address, credentials, store, task })
+        Ok(Self { address, credentials, credentials_file, store, task })
     }
 
     /// Where it listens: `http://127.0.0.1:PORT`.
@@ -68,6 +70,12 @@ impl Server {
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// Where they are kept: a file for `$AWS_SHARED_CREDENTIALS_FILE`, readable by its owner only.
+    #[must_use]
+    pub fn credentials_file(&self) -> &Path {
+        &self.credentials_file
     }
 
     /// The notifications of a bucket from now on, whether or not it exists yet. Each item is one document
