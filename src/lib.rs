@@ -8,5 +8,7 @@
 //! ```
 
 pub mod error;
+pub mod moments;
+pub mod pca;
 pub mod photo;
 pub mod reject;
