@@ -90,6 +90,18 @@ pub enum Error {
     Internal(String),
 }
 
+impl From<fruitvec_pca::Error> for Error {
+    fn from(error: fruitvec_pca::Error) -> Self {
+        use fruitvec_pca::Error as Pca;
+        match error {
+            Pca::NoRows => Self::Nothing(error.to_string()),
+            Pca::Components { .. } => Self::Config(error.to_string()),
+            Pca::Damaged { object, reason } => Self::Schema { object, reason },
+            Pca::Arguments(reason) => Self::Internal(reason),
+        }
+    }
+}
+
 /// What is to be done about an error. The words are those of the queue: see the crate's README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {

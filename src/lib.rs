@@ -10,6 +10,8 @@
 //! Pure: [`event`], [`photo`], [`pixels`], [`embed`], [`table`], [`partition`], [`current`], [`moments`], [`pca`], [`plot`].
 //! They talk to S3: [`store`], and by it [`ingest`], [`snapshot`], [`refit`], [`reject`], [`removal`].
 
+pub use fruitvec_pca::{moments, pca};
+
 pub mod config;
 pub mod current;
 pub mod embed;
@@ -19,9 +21,7 @@ pub mod ingest;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;
-pub mod moments;
 pub mod partition;
-pub mod pca;
 pub mod photo;
 pub mod pixels;
 pub mod plot;

@@ -1,7 +1,7 @@
 //! The command line.
 
 // Talking to a person is what a command line is for.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stderr)]
 
 mod cli;
 

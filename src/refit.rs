@@ -182,56 +182,57 @@ impl Refit<'_> {
 
     /// The moments of all current rows.
     async fn moments(&self, snapshot: &Snapshot) -> Result<Moments> {
-        let mut total = Moments::empty(self.card.dimension);
-        for part in &snapshot.parts {
-            total.merge(&self.part_moments(part).await?)?;
+        let mut total = Total::new(self.card.dimension);
+        for part in snapshot.parts.iter().filter(|part| part.current() > 0) {
+            // Subtracting most of a sum leaves mostly its rounding errors, and is more work than adding the rest. And a part of
+            // fewer rows than `dimension` is smaller than its moments: it is its own best summary.
+            let few = (part.rows as usize) < self.card.dimension;
+            if few || part.dead.len() > part.rows as usize / 2 {
+                self.add(part, Which::Current, &mut total).await?;
+            } else {
+                total.moments.merge(&self.kept(part).await?)?;
+            }
         }
-        Ok(total)
+        total.finish()
     }
 
-    /// The moments of a part's current rows. Those of all its rows are kept beside it, where that saves anything: below
-    /// `dimension` rows the part itself is smaller.
-    async fn part_moments(&self, part: &PartRows) -> Result<Moments> {
-        let dimension = self.card.dimension;
-        let mut moments = Moments::empty(dimension);
-        let kept = part.rows as usize >= dimension;
-        // Subtracting most of a sum leaves mostly its rounding errors, and is more work than adding the rest.
-        if !kept || part.dead.len() > part.rows as usize / 2 {
-            for rows in self
-                .rows(&part.part)
-                .await?
-                .embeddings(dimension)?
-                .scan(0, skipping(&part.dead, dimension, false))
-            {
-                moments.add_rows(&rows?)?;
-            }
-            return Ok(moments);
-        }
+    /// The moments of a part's current rows, by those of all its rows, which are kept beside it.
+    async fn kept(&self, part: &PartRows) -> Result<Moments> {
         let key = part.part.moments_key();
-        match self.store.get(self.results_bucket, &key).await {
-            Ok(bytes) => moments = Moments::from_bytes(&key, dimension, &bytes)?,
+        let mut moments = match self.store.get(self.results_bucket, &key).await {
+            Ok(bytes) => Moments::from_bytes(&key, self.card.dimension, &bytes)?,
             Err(Error::Gone { .. }) => {
-                for rows in self.rows(&part.part).await?.embeddings(dimension)? {
-                    moments.add_rows(&rows?)?;
-                }
+                let mut all = Total::new(self.card.dimension);
+                self.add(part, Which::All, &mut all).await?;
+                let moments = all.finish()?;
                 let kind = "application/octet-stream";
                 self.store.put(self.results_bucket, &key, kind, moments.to_bytes()).await?;
+                moments
             }
             Err(error) => return Err(error),
-        }
+        };
         if !part.dead.is_empty() {
-            let mut dead = Moments::empty(dimension);
-            for rows in self
-                .rows(&part.part)
-                .await?
-                .embeddings(dimension)?
-                .scan(0, skipping(&part.dead, dimension, true))
-            {
-                dead.add_rows(&rows?)?;
-            }
-            moments.subtract(&dead)?;
+            let mut dead = Total::new(self.card.dimension);
+            self.add(part, Which::Dead, &mut dead).await?;
+            moments.subtract(&dead.finish()?)?;
         }
         Ok(moments)
+    }
+
+    /// Adds rows of a part.
+    async fn add(&self, part: &PartRows, which: Which, total: &mut Total) -> Result<()> {
+        let dimension = self.card.dimension;
+        let mut number = 0;
+        for rows in self.rows(&part.part).await?.embeddings(dimension)? {
+            for row in rows?.chunks_exact(dimension) {
+                let dead = part.dead.binary_search(&number).is_ok();
+                if which == Which::All || dead == (which == Which::Dead) {
+                    total.add(row)?;
+                }
+                number += 1;
+            }
+        }
+        Ok(())
     }
 
     async fn rows(&self, part: &Part) -> Result<Encoded> {
@@ -335,20 +336,41 @@ fn fit_id(begun_at: OffsetDateTime, inputs: &str) -> Result<String> {
     Ok(format!("{time}-{}", &inputs[..8]))
 }
 
-/// For `scan` over blocks of rows: of each block keeps the rows whose numbers are in `dead`, or those that are not.
-fn skipping(
-    dead: &[u32],
-    dimension: usize,
-    keep_dead: bool,
-) -> impl FnMut(&mut u32, Result<Vec<f32>>) -> Option<Result<Vec<f32>>> {
-    move |first, rows| {
-        Some(rows.map(|rows| {
-            let start = *first;
-            *first += u32::try_from(rows.len() / dimension).unwrap_or(u32::MAX);
-            let numbered = (start..).zip(rows.chunks_exact(dimension));
-            let kept = numbered.filter(|(row, _)| dead.binary_search(row).is_ok() == keep_dead);
-            kept.flat_map(|(_, row)| row).copied().collect()
-        }))
+/// Which rows of a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    Current,
+    Dead,
+}
+
+/// Moments with the rows that are not in them yet: adding a row costs as much as adding hundreds.
+struct Total {
+    moments: Moments,
+    rows: Vec<f32>,
+}
+
+impl Total {
+    const ROWS: usize = 2048;
+
+    fn new(dimension: usize) -> Self {
+        Self { moments: Moments::empty(dimension), rows: Vec::new() }
+    }
+
+    fn add(&mut self, row: &[f32]) -> Result<()> {
+        self.rows.extend_from_slice(row);
+        if self.rows.len() >= Self::ROWS * row.len() { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.moments.add_rows(&self.rows)?;
+        self.rows.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Moments> {
+        self.flush()?;
+        Ok(self.moments)
     }
 }
 

@@ -56,9 +56,9 @@ impl Demo {
         let card = embedder.card().clone();
         let server = Server::start(&self.data, 0).await?;
         let store = local_store(&server).await?;
-        println!("model       {}: {}, {} numbers", card.id, card.description, card.dimension);
-        println!("S3          {}, data in {}", server.endpoint(), self.data.display());
-        println!("photos      {}\n", photos.described());
+        say!("model       {}: {}, {} numbers", card.id, card.description, card.dimension);
+        say!("S3          {}, data in {}", server.endpoint(), self.data.display());
+        say!("photos      {}\n", photos.described());
 
         let ingest = Ingest::new(store.clone(), RESULTS, embedder, Limits::default(), cores());
         let tally = Run { server: &server, store: &store, ingest: &ingest }.all(&photos).await?;
@@ -71,12 +71,12 @@ impl Demo {
         let place = |key: &str| self.data.join(RESULTS).join(key).display().to_string();
         show_fit(&refitted, place);
         let (parts, rows) = (snapshot.parts.len(), snapshot.rows());
-        println!(
+        say!(
             "embeddings  {}  ({rows} rows in {})",
             place(&format!("embeddings/model={}/date=*/*.parquet", card.id)),
             counted(parts, "part")
         );
-        println!(
+        say!(
             "reduced     {}",
             place(&format!("reduced/model={}/fit={}/date=*/*.parquet", card.id, refitted.record.fit))
         );
@@ -109,7 +109,8 @@ impl Photos {
     fn painted() -> Result<Self> {
         let sources = painter::photos()
             .map(|photo| photo.map(|(name, bytes)| (format!("photos/{name}"), Source::Painted(bytes.into()))))
-            .collect::<Result<_>>()?;
+            .collect::<Result<_, _>>()
+            .map_err(|cause| Error::Internal(format!("painting: {cause}")))?;
         Ok(Self { from: "painted by the program".into(), sources, skipped: 0 })
     }
 
@@ -268,15 +269,15 @@ impl Tally {
         } else {
             String::new()
         };
-        println!("embedded    {}{speed}", self.embedded);
-        println!("rejected    {}", self.rejected.len() + self.rejected_before);
+        say!("embedded    {}{speed}", self.embedded);
+        say!("rejected    {}", self.rejected.len() + self.rejected_before);
         for (key, (code, message)) in self.rejected.iter().take(SHOWN) {
-            println!("              {key}: {code}: {message}");
+            say!("              {key}: {code}: {message}");
         }
         if self.rejected.len() > SHOWN {
-            println!("              … and {} more", self.rejected.len() - SHOWN);
+            say!("              … and {} more", self.rejected.len() - SHOWN);
         }
-        println!("already     {}\n", self.present + self.rejected_before);
+        say!("already     {}\n", self.present + self.rejected_before);
         for (key, error) in &self.failed {
             eprintln!("failed: {key}: {error}");
         }

@@ -1,5 +1,13 @@
 //! The commands, one a file, and what they share: how a model is named, where data lies, how a fit is shown.
 
+/// Prints a line. Whoever reads may have read enough and gone, as `head` does: that is no error.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+
 #[cfg(feature = "local")]
 pub(crate) mod demo;
 pub(crate) mod models;
@@ -81,22 +89,22 @@ pub(crate) fn show_fit(refitted: &Refitted, place: impl Fn(&str) -> String) {
     } else {
         format!("in {:.1} s", record.seconds)
     };
-    println!("PCA of {} photos × {} numbers, {took}\n", record.rows, record.dimension);
+    say!("PCA of {} photos × {} numbers, {took}\n", record.rows, record.dimension);
     show_variance(&record.explained_variance_ratio);
     for key in refitted.files.iter().filter(|key| key.ends_with(".svg")) {
-        println!("picture     {}", place(key));
+        say!("picture     {}", place(key));
     }
 }
 
 /// The explained-variance table: in per cent, with a bar for the eye.
 fn show_variance(ratios: &[f64]) {
     const FULL: f64 = 40.0;
-    println!("component  variance %  cumulative %");
+    say!("component  variance %  cumulative %");
     let mut cumulative = 0.0;
     for (component, ratio) in (1..).zip(ratios) {
         cumulative += ratio;
         let bar = "▇".repeat((ratio / ratios[0].max(f64::MIN_POSITIVE) * FULL).round() as usize);
-        println!("{component:>9}  {:>10.2}  {:>12.2}  {bar}", 100.0 * ratio, 100.0 * cumulative);
+        say!("{component:>9}  {:>10.2}  {:>12.2}  {bar}", 100.0 * ratio, 100.0 * cumulative);
     }
-    println!();
+    say!();
 }

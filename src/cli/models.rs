@@ -40,7 +40,7 @@ impl Models {
 }
 
 fn list(folder: Option<&Path>) -> Result<()> {
-    println!("{:<28} {:>7}  {:>5}  {:>8}  {:<8}  what", "id", "numbers", "input", "size", "file");
+    say!("{:<28} {:>7}  {:>5}  {:>8}  {:<8}  what", "id", "numbers", "input", "size", "file");
     for card in ModelCard::all(folder)? {
         let file = match card.locate(folder) {
             Some(Found::Bundled(_)) => "bundled",
@@ -48,7 +48,7 @@ fn list(folder: Option<&Path>) -> Result<()> {
             None if card.file.url.is_some() => "to pull",
             None => "missing",
         };
-        println!(
+        say!(
             "{:<28} {:>7}  {:>5}  {:>5.1} MB  {file:<8}  {}",
             card.id,
             card.dimension,
@@ -62,7 +62,7 @@ fn list(folder: Option<&Path>) -> Result<()> {
 
 fn verify(card: &ModelCard, folder: Option<&Path>) -> Result<()> {
     let embedder = fruitvec::embed::load(card, folder)?;
-    println!(
+    say!(
         "{}: the file is the card's, and gives {} finite numbers ({})",
         card.id,
         card.dimension,
@@ -79,11 +79,11 @@ fn fetch(card: &ModelCard, folder: Option<&Path>) -> Result<()> {
     let pulled = pull(card, folder, |received| bar.set_position(received));
     bar.finish_and_clear();
     match pulled? {
-        Pulled::Present(Found::Bundled(_)) => println!("{} comes with the program", card.id),
+        Pulled::Present(Found::Bundled(_)) => say!("{} comes with the program", card.id),
         Pulled::Present(Found::File(path)) => {
-            println!("{} was here and is right: {}", card.id, path.display())
+            say!("{} was here and is right: {}", card.id, path.display())
         }
-        Pulled::Downloaded(path) => println!("{} is here now: {}", card.id, path.display()),
+        Pulled::Downloaded(path) => say!("{} is here now: {}", card.id, path.display()),
     }
     Ok(())
 }

@@ -47,15 +47,15 @@ impl Serve {
             }
         };
         dispatch::dispatch(notifications, &ingest, interrupted, show).await?;
-        println!("stopped; everything that was put is embedded");
+        say!("stopped; everything that was put is embedded");
         Ok(())
     }
 
     fn greet(&self, server: &Server) {
-        println!("S3 on {}, data in {}\n", server.endpoint(), self.data.display());
-        println!("  export AWS_ENDPOINT_URL={} AWS_REGION=eu-west-3", server.endpoint());
-        println!("  export AWS_SHARED_CREDENTIALS_FILE={}", server.credentials_file().display());
-        println!("  aws s3 cp kiwi.jpg s3://{PHOTOS}/photos/Kiwi/\n\nCtrl-C stops.");
+        say!("S3 on {}, data in {}\n", server.endpoint(), self.data.display());
+        say!("  export AWS_ENDPOINT_URL={} AWS_REGION=eu-west-3", server.endpoint());
+        say!("  export AWS_SHARED_CREDENTIALS_FILE={}", server.credentials_file().display());
+        say!("  aws s3 cp kiwi.jpg s3://{PHOTOS}/photos/Kiwi/\n\nCtrl-C stops.");
     }
 }
 
@@ -80,13 +80,13 @@ fn show(delivery: &Delivery, outcome: &Outcome) {
     let key = &delivery.key;
     match outcome {
         Outcome::Embedded { took, .. } => {
-            println!("embedded  {key}  {:.1} ms", took.embed.as_secs_f64() * 1e3)
+            say!("embedded  {key}  {:.1} ms", took.embed.as_secs_f64() * 1e3)
         }
-        Outcome::Rejected { rejection, .. } => println!("rejected  {key}  {rejection}"),
-        Outcome::Gone => println!("gone      {key}"),
-        Outcome::Removed => println!("removed   {key}"),
-        Outcome::StillThere => println!("kept      {key}  there is still a photo"),
-        Outcome::Ignored => println!("ignored   {key}"),
+        Outcome::Rejected { rejection, .. } => say!("rejected  {key}  {rejection}"),
+        Outcome::Gone => say!("gone      {key}"),
+        Outcome::Removed => say!("removed   {key}"),
+        Outcome::StillThere => say!("kept      {key}  there is still a photo"),
+        Outcome::Ignored => say!("ignored   {key}"),
         Outcome::Failed(error) => eprintln!("failed    {key}  {error}"),
     }
 }

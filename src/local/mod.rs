@@ -18,7 +18,6 @@ mod keys;
 mod listing;
 mod notification;
 mod objects;
-pub mod painter;
 mod protocol;
 mod receive;
 mod refusal;
@@ -31,6 +30,8 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Config, Credentials as SdkCredentials, Region, RequestChecksumCalculation,
     ResponseChecksumValidation,
 };
+
+pub use fruitvec_painter as painter;
 
 pub use self::credentials::Credentials;
 pub use self::server::Server;

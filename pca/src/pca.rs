@@ -8,8 +8,8 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, ColMut, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
 use crate::moments::{Moments, centre, whole_rows};
+use crate::{Error, Result};
 
 /// Rows projected at once by one thread: 1.3 MB at 1280 numbers a row.
 const BLOCK_ROWS: usize = 128;
@@ -43,16 +43,14 @@ impl Fit {
     /// The `components` strongest components of the rows whose moments these are.
     ///
     /// # Errors
-    /// [`Error::Nothing`] if there are no rows, [`Error::Config`] if there can't be that many components.
+    /// [`Error::NoRows`] if there are none, [`Error::Components`] if there can't be that many components.
     pub fn of(moments: &Moments, components: usize) -> Result<Self> {
         let dimension = moments.dimension();
         if components == 0 || components > dimension {
-            let reason =
-                format!("{components} components of rows of {dimension} numbers; ask for 1 to {dimension}");
-            return Err(Error::Config(reason));
+            return Err(Error::Components { asked: components, dimension });
         }
         if moments.count() == 0 {
-            return Err(Error::Nothing("there are no embeddings to fit a PCA to".to_owned()));
+            return Err(Error::NoRows);
         }
         let (eigenvalues, eigenvectors) = eigen(moments)?;
         let rank = rank(&eigenvalues, moments.count());
@@ -88,13 +86,13 @@ impl Fit {
     /// The scores of `n × D` numbers, row by row: `n × k`, (row − mean)·componentᵀ.
     ///
     /// # Errors
-    /// [`Error::Internal`] if these are no whole rows, or the fit's own parts do not fit each other.
+    /// [`Error::Arguments`] if these are no whole rows, or the fit's own parts do not fit each other.
     pub fn project(&self, rows: &[f32]) -> Result<Vec<f32>> {
         let (dimension, k) = (self.dimension(), self.explained_variance.len());
         whole_rows(rows, dimension)?;
         if self.components.len() != k * dimension {
             let found = self.components.len();
-            return Err(Error::Internal(format!(
+            return Err(Error::Arguments(format!(
                 "{k} components of {dimension} numbers, but {found} loadings"
             )));
         }
@@ -158,7 +156,7 @@ fn eigen(moments: &Moments) -> Result<(Vec<f64>, Mat<f64>)> {
         MemStack::new(&mut MemBuffer::new(scratch)),
         Default::default(),
     )
-    .map_err(|cause| Error::Internal(format!("the eigen-decomposition of the scatter: {cause:?}")))?;
+    .map_err(|cause| Error::Arguments(format!("the eigen-decomposition of the scatter: {cause:?}")))?;
     Ok((eigenvalues, eigenvectors))
 }
 
@@ -363,10 +361,12 @@ mod tests {
 
     #[test]
     fn without_rows_or_with_an_impossible_number_of_components_there_is_no_fit() {
-        assert!(matches!(Fit::of(&Moments::empty(4), 2), Err(Error::Nothing(_))));
+        assert!(matches!(Fit::of(&Moments::empty(4), 2), Err(Error::NoRows)));
         for components in [0, 5] {
             let error = Fit::of(&moments(&[1.0; 8], 4), components).unwrap_err();
-            assert!(matches!(error, Error::Config(_)) && error.to_string().contains("ask for 1 to 4"));
+            assert!(
+                matches!(error, Error::Components { .. }) && error.to_string().contains("ask for 1 to 4")
+            );
         }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! It reckons with `+ − × ÷` and `√` only, which IEEE 754 rounds alike everywhere: a picture has the same pixels
 //! on every machine, and its file the same bytes for one version of the `image` crate.
+//!
+//! A crate of its own because it is optimised in every profile: unoptimised, the tests would wait for their photos.
 
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, ImageError, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-
-use crate::error::{Error, Result};
 
 mod body;
 mod scene;
@@ -136,15 +136,15 @@ fn around(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
 ///
 /// # Errors
 ///
-/// [`Error::Internal`] if an encoder refuses a picture.
-pub fn photos() -> impl Iterator<Item = Result<(String, Vec<u8>)>> {
+/// [`ImageError`] if an encoder refuses a picture.
+pub fn photos() -> impl Iterator<Item = Result<(String, Vec<u8>), ImageError>> {
     // A kind at a time: all cores paint, and no more than its photos are held.
     KINDS.into_iter().flat_map(|kind| {
         (0..PHOTOS_PER_KIND).into_par_iter().map(|number| photo(kind, number)).collect::<Vec<_>>()
     })
 }
 
-fn photo(kind: Kind, number: u32) -> Result<(String, Vec<u8>)> {
+fn photo(kind: Kind, number: u32) -> Result<(String, Vec<u8>), ImageError> {
     let (width, height) = match number {
         4 => (200, 150),
         9 => (120, 180),
@@ -158,8 +158,7 @@ fn photo(kind: Kind, number: u32) -> Result<(String, Vec<u8>)> {
             pixels.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY))
         }
         _ => pixels.write_to(&mut bytes, format),
-    }
-    .map_err(|cause| Error::Internal(format!("{} {number} as {format:?}: {cause}", kind.name())))?;
+    }?;
     let extension = format.extensions_str().first().copied().unwrap_or_default();
     Ok((format!("{}/{number:03}.{extension}", kind.name()), bytes.into_inner()))
 }

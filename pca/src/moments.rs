@@ -13,7 +13,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// Rows centred and multiplied at once: with the row that the merge adds, 384, and 3.9 MB at 1280 numbers a row. Fewer
 /// would load and store the scatter more often; more gains nothing.
@@ -83,12 +83,12 @@ impl Moments {
     /// Takes in `n × dimension` numbers, row by row. Many rows in one call are much faster than many calls.
     ///
     /// # Errors
-    /// [`Error::Internal`] if these are no whole rows of finite numbers; then none is taken in.
+    /// [`Error::Arguments`] if these are no whole rows of finite numbers; then none is taken in.
     pub fn add_rows(&mut self, rows: &[f32]) -> Result<()> {
         whole_rows(rows, self.dimension())?;
         // No short cut: without one, the check is vectorised.
         if !rows.iter().fold(true, |finite, number| finite & number.is_finite()) {
-            return Err(Error::Internal("moments take in finite numbers only".to_owned()));
+            return Err(Error::Arguments("moments take in finite numbers only".to_owned()));
         }
         // All blocks in one scope: the caller hands over to the pool once, not twice a block.
         rayon::scope(|_| {
@@ -124,7 +124,7 @@ impl Moments {
     /// Takes in all rows of `other`, none of which may be in already.
     ///
     /// # Errors
-    /// [`Error::Internal`] if their rows have another length.
+    /// [`Error::Arguments`] if their rows have another length.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.same_dimension(other)?;
         if other.count == 0 {
@@ -147,11 +147,11 @@ impl Moments {
     /// than what was there.
     ///
     /// # Errors
-    /// [`Error::Internal`] if their rows have another length, or can't have been in; then nothing is taken out.
+    /// [`Error::Arguments`] if their rows have another length, or can't have been in; then nothing is taken out.
     pub fn subtract(&mut self, other: &Self) -> Result<()> {
         self.same_dimension(other)?;
         let Some(left) = self.count.checked_sub(other.count) else {
-            return Err(Error::Internal(format!("{} rows less {} rows", self.count, other.count)));
+            return Err(Error::Arguments(format!("{} rows less {} rows", self.count, other.count)));
         };
         if left == 0 {
             *self = Self::empty(self.dimension());
@@ -167,7 +167,7 @@ impl Moments {
         let rounding = self.rounding();
         let mut diagonal = self.scatter.iter().zip(&other.scatter).step_by(self.dimension() + 1).enumerate();
         if diagonal.any(|(row, (&own, &of_other))| remainder(own, of_other, row, row) < -rounding) {
-            return Err(Error::Internal("rows that were never in can't be taken out of moments".to_owned()));
+            return Err(Error::Arguments("rows that were never in can't be taken out of moments".to_owned()));
         }
         self.each_pair(other, |own, of_other, row, column| {
             let left_over = remainder(own, of_other, row, column);
@@ -201,7 +201,7 @@ impl Moments {
             return Ok(());
         }
         let (own, of_other) = (self.dimension(), other.dimension());
-        Err(Error::Internal(format!("moments of rows of {own} numbers and of {of_other} don't go together")))
+        Err(Error::Arguments(format!("moments of rows of {own} numbers and of {of_other} don't go together")))
     }
 
     /// The moments as they lie in S3, all little-endian: `fruitmom`; the version, u32; the dimension D, u32; the
@@ -228,9 +228,10 @@ impl Moments {
     /// The moments that [`Moments::to_bytes`] wrote as `object`, of rows of `dimension` numbers.
     ///
     /// # Errors
-    /// [`Error::Schema`], which names the object, if that is not what it holds.
+    /// [`Error::Damaged`], which names the object, if that is not what it holds.
     pub fn from_bytes(object: &str, dimension: usize, bytes: &[u8]) -> Result<Self> {
-        check(dimension, bytes).map_err(Error::schema(object))?;
+        check(dimension, bytes)
+            .map_err(|reason| Error::Damaged { object: object.to_owned(), reason: reason.to_string() })?;
         let mut count = [0; 8];
         count.copy_from_slice(&bytes[HEADER_BYTES - 8..HEADER_BYTES]);
         let mut numbers = bytes[HEADER_BYTES..bytes.len() - CHECKSUM_BYTES].as_chunks().0.iter();
@@ -291,7 +292,7 @@ pub(crate) fn whole_rows(rows: &[f32], dimension: usize) -> Result<()> {
     if dimension > 0 && rows.len().is_multiple_of(dimension) {
         return Ok(());
     }
-    Err(Error::Internal(format!("{} numbers are no rows of {dimension}", rows.len())))
+    Err(Error::Arguments(format!("{} numbers are no rows of {dimension}", rows.len())))
 }
 
 /// `centred = rows − mean`, row by row.
@@ -479,9 +480,9 @@ mod tests {
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 4;
-            assert!(matches!(Moments::from_bytes("m", 3, &damaged), Err(Error::Schema { .. })), "byte {at}");
+            assert!(matches!(Moments::from_bytes("m", 3, &damaged), Err(Error::Damaged { .. })), "byte {at}");
             assert!(
-                matches!(Moments::from_bytes("m", 3, &bytes[..at]), Err(Error::Schema { .. })),
+                matches!(Moments::from_bytes("m", 3, &bytes[..at]), Err(Error::Damaged { .. })),
                 "cut at {at}"
             );
         }
