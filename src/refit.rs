@@ -283,6 +283,10 @@ impl Refit<'_> {
 
     async fn publish(&self, record: &FitRecord, fit: &Fit, sample: &Sample) -> Result<()> {
         let title = format!("{} photos, {}", record.rows, record.model);
+        let sampled = match record.rows {
+            rows if rows > POINTS as u64 => format!("{}, a sample of {rows} photos", record.model),
+            _ => record.model.clone(),
+        };
         let ratios = &fit.explained_variance_ratio;
         let share = |component: usize| ratios.get(component).copied().unwrap_or_default();
         let bodies = [
@@ -290,7 +294,7 @@ impl Refit<'_> {
             components(fit, self.card)?,
             fit.explained_variance_csv().into_bytes(),
             plot::scree(ratios, &title)?.into_bytes(),
-            plot::scatter(&sample.points(), (share(0), share(1)), &title)?.into_bytes(),
+            plot::scatter(&sample.points(), (share(0), share(1)), &sampled)?.into_bytes(),
         ];
         let kinds = [
             "application/json",
