@@ -55,7 +55,7 @@ pub struct Point<'a> {
 ///
 /// # Errors
 ///
-/// [`Error::Internal`] if the plotting library fails.
+/// [`Error::Internal`](crate::error::Error::Internal) if the plotting library fails.
 pub fn scatter(points: &[Point<'_>], ratios: (f64, f64), title: &str) -> Result<String> {
     let points: Vec<Point<'_>> =
         points.iter().filter(|point| point.x.is_finite() && point.y.is_finite()).copied().collect();

@@ -17,7 +17,7 @@ const TOGETHER: RGBColor = RGBColor(0xC6, 0x53, 0x00);
 ///
 /// # Errors
 ///
-/// [`Error::Internal`] if the plotting library fails.
+/// [`Error::Internal`](crate::error::Error::Internal) if the plotting library fails.
 pub fn scree(ratios: &[f64], title: &str) -> Result<String> {
     let percents: Vec<f64> = ratios.iter().map(|ratio| percent(*ratio)).collect();
     svg((900, 520), |area| {
