@@ -1,5 +1,6 @@
 //! The settings of a deployed program: read once from the environment, then passed as a value.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -42,36 +43,46 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] names the variable that is missing or does not parse.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let limits = Limits::default();
-        let config = Self {
+        Ok(Self {
             results_bucket: variable(RESULTS_BUCKET)
                 .ok_or_else(|| Error::Config(format!("{RESULTS_BUCKET} is not set")))?,
             model: variable(MODEL).unwrap_or_else(|| crate::model::DEFAULT_MODEL.to_owned()),
             models_dir: variable(MODELS_DIR).map(PathBuf::from),
-            limits: Limits {
-                bytes: parsed(&variable, MAX_PHOTO_BYTES, limits.bytes)?,
-                pixels: parsed(&variable, MAX_PHOTO_PIXELS, limits.pixels)?,
-                decoded_bytes: parsed(&variable, MAX_DECODED_BYTES, limits.decoded_bytes)?,
-            },
-            threads: parsed(&variable, THREADS, cores())?,
-        };
-        if config.threads == 0 {
-            return Err(Error::Config(format!("{THREADS} is 0: at least one thread must embed")));
-        }
-        Ok(config)
+            limits: limits(&variable)?,
+            threads: threads(&variable)?,
+        })
     }
+}
+
+/// What a photo may cost: [`MAX_PHOTO_BYTES`], [`MAX_PHOTO_PIXELS`], [`MAX_DECODED_BYTES`].
+///
+/// # Errors
+/// [`Error::Config`] names the variable that does not parse.
+pub fn limits(variable: impl Fn(&str) -> Option<String>) -> Result<Limits> {
+    let default = Limits::default();
+    Ok(Limits {
+        bytes: parsed(&variable, MAX_PHOTO_BYTES, default.bytes)?,
+        pixels: parsed(&variable, MAX_PHOTO_PIXELS, default.pixels)?,
+        decoded_bytes: parsed(&variable, MAX_DECODED_BYTES, default.decoded_bytes)?,
+    })
+}
+
+/// How many photos are embedded at once: [`THREADS`].
+///
+/// # Errors
+/// [`Error::Config`] when it is no number from 1.
+pub fn threads(variable: impl Fn(&str) -> Option<String>) -> Result<usize> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    parsed(&variable, THREADS, threads).and_then(|threads| match threads {
+        0 => Err(Error::Config(format!("{THREADS}=0: at least one photo must be embedded at once"))),
+        threads => Ok(threads),
+    })
 }
 
 /// The environment variable of that name; one that is empty or not UTF-8 counts as not set.
 #[must_use]
 pub fn from_environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// How many photos can be embedded at once.
-#[must_use]
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(

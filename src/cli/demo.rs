@@ -6,12 +6,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args;
-use fruitvec::config::cores;
+use fruitvec::config::{from_environment, limits, threads};
 use fruitvec::error::{Error, Result};
 use fruitvec::ingest::{Ingest, Outcome};
 use fruitvec::local::{Server, dispatch, painter};
 use fruitvec::photo::{PhotoId, label};
-use fruitvec::pixels::Limits;
 use fruitvec::refit::{COMPONENTS, Refit};
 use fruitvec::reject::RejectCode;
 use fruitvec::snapshot::{Known, Snapshot};
@@ -60,7 +59,13 @@ impl Demo {
         say!("S3          {}, data in {}", server.endpoint(), self.data.display());
         say!("photos      {}\n", photos.described());
 
-        let ingest = Ingest::new(store.clone(), RESULTS, embedder, Limits::default(), cores());
+        let ingest = Ingest::new(
+            store.clone(),
+            RESULTS,
+            embedder,
+            limits(from_environment)?,
+            threads(from_environment)?,
+        );
         let tally = Run { server: &server, store: &store, ingest: &ingest }.all(&photos).await?;
         tally.show();
 

@@ -4,13 +4,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use fruitvec::config::cores;
+use fruitvec::config::{from_environment, limits, threads};
 use fruitvec::error::Result;
 use fruitvec::event::{Change, Delivery};
 use fruitvec::ingest::{Ingest, Outcome};
 use fruitvec::local::{Server, dispatch};
 use fruitvec::photo::PhotoId;
-use fruitvec::pixels::Limits;
 use fruitvec::snapshot::Snapshot;
 use fruitvec::store::Store;
 use time::OffsetDateTime;
@@ -36,7 +35,13 @@ impl Serve {
         let server = Server::start(&self.data, self.port).await?;
         let store = local_store(&server).await?;
         let notifications = server.subscribe(PHOTOS);
-        let ingest = Ingest::new(store.clone(), RESULTS, embedder, Limits::default(), cores());
+        let ingest = Ingest::new(
+            store.clone(),
+            RESULTS,
+            embedder,
+            limits(from_environment)?,
+            threads(from_environment)?,
+        );
         self.greet(&server);
         let missed = missed(&store, &ingest.card().id).await?;
         dispatch::deliver(missed, &ingest, &mut show).await?;
