@@ -1,5 +1,9 @@
 //! What no unit test sees: whole servers, whole programs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod cli;
 mod conformance;
 mod embedded;
+mod fixture;
+mod ingest;
+mod refit;

@@ -1,0 +1,65 @@
+//! Keys as people make them, from the event to the row.
+
+use fruitvec::ingest::Outcome;
+
+use crate::fixture::{World, photo};
+
+/// Keys, with the label that each has.
+const KEYS: [(&str, Option<&str>); 14] = [
+    ("photos/Apple Braeburn/12.jpg", Some("Apple Braeburn")),
+    ("photos/Kiwi+Lime/a+b.jpg", Some("Kiwi+Lime")),
+    ("photos/100%/50%25.jpg", Some("100%")),
+    ("photos/Pêche de vigne/été.jpg", Some("Pêche de vigne")),
+    ("photos/🍓/🍎🍏.jpg", Some("🍓")),
+    ("photos/a//b.jpg", None),
+    ("photos//Kiwi/c.jpg", Some("Kiwi")),
+    ("/photos/Kiwi/d.jpg", Some("Kiwi")),
+    ("photos/Kiwi/x", Some("Kiwi")),
+    ("photos/Kiwi/x/y", Some("x")),
+    ("photos/Kiwi/& =?#\"'<>*.jpg", Some("Kiwi")),
+    ("no folder.jpg", None),
+    ("photos/none.jpg", None),
+    ("uploads/2026-11-23/01JDC.jpg", None),
+];
+
+#[tokio::test]
+async fn every_key_comes_out_of_the_table_as_it_went_into_s3() {
+    let mut world = World::start().await;
+    for (number, (key, _)) in (0..).zip(KEYS) {
+        world.put(key, photo(number)).await;
+    }
+    let outcomes = world.ingest_told().await;
+    assert!(outcomes.iter().all(|it| matches!(it, Outcome::Embedded { .. })), "{outcomes:?}");
+    let current = world.current().await;
+    assert_eq!(current.len(), KEYS.len());
+    for (key, label) in KEYS {
+        let row = &current[key];
+        assert_eq!((row.photo.key.as_str(), row.photo.label()), (key, label));
+    }
+    let parts = world.results("embeddings/").await;
+    assert_eq!(parts.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_needs_encoding_is_removed_as_well() {
+    let mut world = World::start().await;
+    for (number, (key, _)) in (0..).zip(KEYS) {
+        world.put(key, photo(number)).await;
+    }
+    world.ingest_told().await;
+    for (key, _) in KEYS {
+        world.delete(key).await;
+    }
+    assert!(world.ingest_told().await.iter().all(|it| matches!(it, Outcome::Removed)));
+    assert_eq!(world.snapshot().await.rows(), 0);
+}
+
+#[tokio::test]
+async fn an_empty_key_that_stands_for_a_folder_is_ignored() {
+    let mut world = World::start().await;
+    world.put("photos/Kiwi/", "").await;
+    world.put("photos/Kiwi/1.png", photo(1)).await;
+    let outcomes = world.ingest_told().await;
+    assert!(matches!(outcomes.as_slice(), [Outcome::Ignored, Outcome::Embedded { .. }]), "{outcomes:?}");
+    assert_eq!(world.results("rejects/").await.len(), 0);
+}

@@ -1,0 +1,8 @@
+//! Events to rows, rejects and removals, against the embedded S3.
+
+mod bad_input;
+mod delivery;
+mod failures;
+mod keys;
+mod memory;
+mod png;
