@@ -1,9 +1,13 @@
 //! What no unit test sees: whole servers, whole programs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout, missing_docs)]
 
 mod cli;
 mod conformance;
 mod embedded;
 mod fixture;
+mod golden;
 mod ingest;
+mod painted;
+mod python;
 mod refit;
+mod split;

@@ -1,0 +1,48 @@
+"""Embeds photos with Pillow and onnxruntime, and compares.
+
+usage: golden.py MODEL.onnx EXPECTED.jsonl
+
+A line of EXPECTED names a photo's file, and what we made of it: width, height, embedding.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+SIDE = 128
+LEAST_COSINE = 0.9995
+
+
+def upright_rgb(file):
+    image = ImageOps.exif_transpose(Image.open(file))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def main(model, expected_file):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    cosines = {}
+    for photo in map(json.loads, Path(expected_file).read_text().splitlines()):
+        image = upright_rgb(photo["file"])
+        assert image.size == (photo["width"], photo["height"]), (photo["key"], image.size)
+        pixels = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float32)
+        (embedding,) = session.run(None, {"image": (pixels / 127.5 - 1).transpose(2, 0, 1)[None]})
+        reference, found = embedding[0].astype(np.float64), np.array(photo["embedding"])
+        assert found.shape == reference.shape == (1280,)
+        cosines[photo["key"]] = found @ reference / np.linalg.norm(found) / np.linalg.norm(reference)
+    far = {key: cosine for key, cosine in cosines.items() if not cosine >= LEAST_COSINE}
+    assert not far, far
+    least = min(cosines, key=cosines.get)
+    print(f"least cosine of {len(cosines)} photos: {cosines[least]:.7f} ({least}); median {np.median(list(cosines.values())):.7f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
