@@ -10,6 +10,7 @@ use tract_onnx::tract_core::internal::{bail, format_err};
 use crate::error::{Error, Result};
 use crate::model::{Layout, ModelCard, ModelInput};
 use crate::pixels::Square;
+use crate::reject::{RejectCode, Rejection};
 
 /// Turns the square that its card asks for into an embedding. One instance serves many threads.
 pub trait Embedder: Send + Sync {
@@ -22,7 +23,8 @@ pub trait Embedder: Send + Sync {
     /// `card().dimension` finite numbers.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the square is not of the card's side or the engine fails; neither is the photo's fault.
+    /// [`Error::Internal`] when the square is not of the card's side or the engine fails, which is not the photo's fault;
+    /// [`Error::Reject`] when a number is not finite.
     fn embed(&self, square: &Square) -> Result<Vec<f32>>;
 }
 
@@ -52,12 +54,8 @@ impl Tract {
         let side = card.input.side;
         let grey = Square::new(side, vec![128; 3 * side as usize * side as usize]);
         let grey = grey.ok_or_else(|| card.error("input.side: no such square"))?;
-        let probe =
-            embedder.embed(&grey).map_err(|cause| card.error(format!("the probe failed: {cause}")))?;
-        if probe.iter().all(|x| x.is_finite()) {
-            return Ok(embedder);
-        }
-        Err(card.error("the embedding of a grey square is not finite: the weights or mean and std are wrong"))
+        embedder.embed(&grey).map_err(|cause| card.error(format!("embedding a grey square: {cause}")))?;
+        Ok(embedder)
     }
 }
 
@@ -76,11 +74,16 @@ impl Embedder for Tract {
         let input = tensor(square, &self.card.input).map_err(|cause| internal(&cause))?;
         let output = self.plan.run(tvec!(input.into())).map_err(|cause| internal(&cause))?;
         let embedding = output[0].to_plain_array_view::<f32>().map_err(|cause| internal(&cause))?;
-        if embedding.len() == self.card.dimension {
-            return Ok(embedding.iter().copied().collect());
-        }
         let (found, said) = (embedding.len(), self.card.dimension);
-        Err(internal(&format!("the graph gives {found} numbers, the card says {said}")))
+        if found != said {
+            return Err(internal(&format!("the graph gives {found} numbers, the card says {said}")));
+        }
+        // One such row would stop every fit from then on, and parts are never modified.
+        if !embedding.iter().all(|x| x.is_finite()) {
+            let message = "the network gives a number that is not finite; export the picture again";
+            return Err(Rejection::new(RejectCode::NotFinite, message).into());
+        }
+        Ok(embedding.iter().copied().collect())
     }
 }
 

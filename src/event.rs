@@ -31,6 +31,18 @@ pub struct Delivery {
     pub at: OffsetDateTime,
 }
 
+impl Delivery {
+    fn named(self) -> Result<Self> {
+        if self.bucket.is_empty() || self.key.is_empty() {
+            return Err(Error::Event(format!(
+                "it names no object: bucket {:?}, key {:?}",
+                self.bucket, self.key
+            )));
+        }
+        Ok(self)
+    }
+}
+
 /// One message of an SQS batch: what the queue needs back when it fails, and what it holds.
 #[derive(Debug)]
 pub struct Message {
@@ -136,8 +148,9 @@ impl Record {
             Some("ObjectRemoved" | "LifecycleExpiration") => Change::Removed,
             _ => return Ok(None),
         };
-        let key = decode_key(&self.s3.object.key)?;
-        Ok(Some(Delivery { bucket: self.s3.bucket.name, key, change, at: self.event_time }))
+        let S3Entity { bucket, object } = self.s3;
+        let key = decode_key(&object.key)?;
+        Delivery { bucket: bucket.name, key, change, at: self.event_time }.named().map(Some)
     }
 }
 
@@ -164,7 +177,7 @@ impl EventBridge {
         let at = OffsetDateTime::parse(&self.time, &Rfc3339)
             .map_err(|cause| Error::Event(format!("time {:?}: {cause}", self.time)))?;
         let S3Entity { bucket, object } = self.detail;
-        Ok(Some(Delivery { bucket: bucket.name, key: object.key, change, at }))
+        Delivery { bucket: bucket.name, key: object.key, change, at }.named().map(Some)
     }
 }
 
@@ -265,6 +278,11 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn an_event_that_names_no_object_is_refused() {
+        assert!(deliveries(&notification("ObjectCreated:Put", "")).is_err());
     }
 
     #[test]

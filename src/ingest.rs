@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use time::OffsetDateTime;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use time::{Date, OffsetDateTime};
+use tokio::sync::Semaphore;
 
 use crate::embed::Embedder;
 use crate::error::{Disposition, Error, Result};
 use crate::event::{Change, Delivery};
+use crate::memory::{Memory, permits};
 use crate::model::ModelCard;
 use crate::partition::{Part, Partition};
 use crate::photo::Photo;
@@ -100,6 +101,7 @@ impl Ingest {
         threads: usize,
     ) -> Self {
         let made_by = format!("fruitvec {} {}", env!("CARGO_PKG_VERSION"), embedder.engine());
+        let side = embedder.card().input.side;
         Self {
             store,
             results_bucket: results_bucket.into(),
@@ -107,7 +109,7 @@ impl Ingest {
             limits,
             made_by,
             threads: Semaphore::new(threads.max(1)),
-            memory: Memory::new(&limits),
+            memory: Memory::new(&limits, side),
         }
     }
 
@@ -117,7 +119,8 @@ impl Ingest {
         self.embedder.card()
     }
 
-    /// One outcome for each delivery, in their order. The rows of one day become one part.
+    /// One outcome for each delivery, in their order. The rows of one day become one part; they are all held until then, so
+    /// a batch is some hundreds of deliveries, not thousands.
     pub async fn ingest(&self, deliveries: &[Delivery]) -> Vec<Outcome> {
         let unique = Unique::of(deliveries);
         let steps = futures::stream::iter(&unique.deliveries)
@@ -135,8 +138,8 @@ impl Ingest {
                 Step::Done(outcome) => outcomes[index] = Some(outcome),
             }
         }
-        for rows in days.into_values() {
-            for (index, outcome) in self.write(rows).await {
+        for (date, rows) in days {
+            for (index, outcome) in self.write(date, rows).await {
                 outcomes[index] = Some(outcome);
             }
         }
@@ -145,8 +148,6 @@ impl Ingest {
 
     async fn step(&self, delivery: &Delivery) -> Step {
         let worked = match delivery.change {
-            // The console makes folders of empty objects whose keys end in a slash.
-            _ if delivery.key.ends_with('/') => Ok(Step::Done(Outcome::Ignored)),
             Change::Created => self.photo(delivery).await,
             Change::Removed => self.removal(delivery).await.map(Step::Done),
         };
@@ -162,11 +163,17 @@ impl Ingest {
     async fn photo(&self, delivery: &Delivery) -> Result<Step> {
         let start = Instant::now();
         let opened = match self.store.open(&delivery.bucket, &delivery.key).await {
-            // An archived object has no response that tells its ETag: the event's time stands for its own.
-            Err(Error::Reject(rejection)) => return self.reject(archived(delivery), rejection).await,
-            opened => opened?,
+            Err(Error::Reject(rejection)) => {
+                let photo = self.store.head(&delivery.bucket, &delivery.key).await.map_err(one_object)?;
+                return self.reject(photo, rejection).await;
+            }
+            opened => opened.map_err(one_object)?,
         };
         let photo = opened.photo.clone();
+        // The console makes folders of empty objects whose keys end in a slash.
+        if photo.size_bytes == 0 && photo.key.ends_with('/') {
+            return Ok(Step::Done(Outcome::Ignored));
+        }
         if let Err(rejection) = self.limits.check_bytes(photo.size_bytes) {
             return self.reject(photo, rejection).await;
         }
@@ -191,7 +198,7 @@ impl Ingest {
         let limits = self.limits;
         let pending = unpanicked(move || Ok(pixels::inspect(bytes, &limits)?)).await?;
         let header = *pending.header();
-        let _pixels = self.memory.pixels(header.decoded_bytes).await?;
+        let _pixels = self.memory.pixels(pending.memory(self.card().input.side)).await?;
         let embedder = Arc::clone(&self.embedder);
         let (embedding, took) = unpanicked(move || {
             let input = &embedder.card().input;
@@ -214,8 +221,13 @@ impl Ingest {
 
     /// A removal event does not say what is left at the key, so S3 is asked.
     async fn removal(&self, delivery: &Delivery) -> Result<Outcome> {
-        if self.store.exists(&delivery.bucket, &delivery.key).await? {
-            return Ok(Outcome::StillThere);
+        match self.store.head(&delivery.bucket, &delivery.key).await {
+            Ok(present) => {
+                Removal::retract(&self.store, &self.results_bucket, &present).await?;
+                return Ok(Outcome::StillThere);
+            }
+            Err(Error::Gone { .. }) => (),
+            Err(error) => return Err(one_object(error)),
         }
         let (bucket, key) = (delivery.bucket.clone(), delivery.key.clone());
         let removal = Removal { bucket, key, up_to: delivery.at };
@@ -224,10 +236,10 @@ impl Ingest {
     }
 
     /// Writes the rows of one day as one part.
-    async fn write(&self, rows: Vec<(usize, Row, Took)>) -> Vec<(usize, Outcome)> {
+    async fn write(&self, date: Date, rows: Vec<(usize, Row, Took)>) -> Vec<(usize, Outcome)> {
         let photos: Vec<_> =
             rows.iter().map(|(index, row, took)| (*index, row.photo.clone(), *took)).collect();
-        let written = self.put(rows.into_iter().map(|(_, row, _)| row).collect()).await;
+        let written = self.put(date, rows.into_iter().map(|(_, row, _)| row).collect()).await;
         photos
             .into_iter()
             .map(|(index, photo, took)| match &written {
@@ -240,8 +252,7 @@ impl Ingest {
             .collect()
     }
 
-    async fn put(&self, mut rows: Vec<Row>) -> Result<(Part, Put), Arc<Error>> {
-        let date = rows.first().map_or(time::Date::MIN, |row| row.photo.date());
+    async fn put(&self, date: Date, mut rows: Vec<Row>) -> Result<(Part, Put), Arc<Error>> {
         let partition = Partition { model: self.card().id.clone(), date };
         let part = Part { partition, name: table::part_name(&rows) };
         let bytes = table::encode(&mut rows, self.card())?;
@@ -253,19 +264,21 @@ impl Ingest {
 
 /// Runs a step on a thread that may block; its panic is the photo's rejection.
 async fn unpanicked<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(step).await.unwrap_or_else(|panic| {
-        let message = format!("embedding it panicked: {panic}; export the picture again");
+    tokio::task::spawn_blocking(step).await.unwrap_or_else(|ended| {
+        if !ended.is_panic() {
+            return Err(Error::Internal(format!("embedding it was broken off: {ended}")));
+        }
+        let message = format!("embedding it panicked: {ended}; export the picture again");
         Err(Rejection::new(RejectCode::Panicked, message).into())
     })
 }
 
-fn archived(delivery: &Delivery) -> Photo {
-    Photo {
-        bucket: delivery.bucket.clone(),
-        key: delivery.key.clone(),
-        etag: String::new(),
-        size_bytes: 0,
-        last_modified: delivery.at.replace_nanosecond(0).unwrap_or(delivery.at),
+/// Whatever S3 answers about one photo (its key was taken away, its bucket is another's) says nothing of the others: it is tried
+/// again until the queue gives it up, and never ends the batch.
+fn one_object(error: Error) -> Error {
+    match error {
+        Error::S3 { verb, bucket, key, cause, .. } => Error::S3 { verb, bucket, key, cause, passing: true },
+        error => error,
     }
 }
 
@@ -298,35 +311,4 @@ impl Unique {
         let lost = || Outcome::Failed(Arc::new(Error::Internal("a delivery was lost".into())));
         self.places.iter().map(|&place| outcomes[place].clone().unwrap_or_else(lost)).collect()
     }
-}
-
-/// One byte budget for all photos that are under way. It is divided, half for bodies, half for decoded pixels: a photo takes from
-/// the first, then from the second, and gives both back together, so no two can wait for each other.
-struct Memory {
-    bodies: Semaphore,
-    pixels: Semaphore,
-}
-
-impl Memory {
-    /// Each half holds the largest thing that the limits let in.
-    fn new(limits: &Limits) -> Self {
-        let half = kib(limits.bytes.max(limits.decoded_bytes));
-        Self { bodies: Semaphore::new(half as usize), pixels: Semaphore::new(half as usize) }
-    }
-
-    async fn body(&self, bytes: u64) -> Result<SemaphorePermit<'_>> {
-        permits(&self.bodies, kib(bytes)).await
-    }
-
-    async fn pixels(&self, bytes: u64) -> Result<SemaphorePermit<'_>> {
-        permits(&self.pixels, kib(bytes)).await
-    }
-}
-
-fn kib(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
-}
-
-async fn permits(semaphore: &Semaphore, count: u32) -> Result<SemaphorePermit<'_>> {
-    semaphore.acquire_many(count).await.map_err(|closed| Error::Internal(closed.to_string()))
 }

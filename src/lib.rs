@@ -20,6 +20,7 @@ pub mod event;
 pub mod ingest;
 #[cfg(feature = "local")]
 pub mod local;
+mod memory;
 pub mod model;
 pub mod partition;
 pub mod photo;

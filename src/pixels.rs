@@ -46,6 +46,9 @@ pub enum Fit {
     },
 }
 
+/// The longest side of a picture, as JPEG has it. A picture one pixel wide and millions high would be small until it is resized.
+pub const LONGEST_SIDE: u32 = 65_535;
+
 /// What a photo may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -65,6 +68,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The most that [`Pending::memory`] can be of what these limits let in.
+    #[must_use]
+    pub fn memory(&self, side: u32) -> u64 {
+        self.decoded_bytes + strip(side, LONGEST_SIDE)
+    }
+
     /// Refuses a file that is too long, before anything of it is read.
     ///
     /// # Errors
@@ -78,12 +87,17 @@ impl Limits {
         Err(Rejection::new(RejectCode::TooManyBytes, message))
     }
 
-    /// Refuses a picture that is too large, or empty, as its header has it.
+    /// Refuses a picture that is too large, too long, or empty, as its header has it.
     fn check_pixels(&self, (width, height): (u32, u32)) -> Result<(), Rejection> {
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 {
             let message = format!("its header says {width}×{height} pixels; export it again");
             return Err(Rejection::new(RejectCode::Corrupt, message));
+        }
+        if width.max(height) > LONGEST_SIDE {
+            let message =
+                format!("{width}×{height} pixels; no side may exceed {LONGEST_SIDE}; send a smaller picture");
+            return Err(Rejection::new(RejectCode::TooManyPixels, message));
         }
         if pixels <= self.pixels {
             return Ok(());
@@ -176,6 +190,12 @@ impl<B: AsRef<[u8]>> Pending<B> {
         &self.header
     }
 
+    /// Bytes that [`Pending::square`] takes at its peak: the pixels, and the strip that is as wide as the square and as
+    /// high as the picture.
+    pub fn memory(&self, side: u32) -> u64 {
+        self.header.decoded_bytes + strip(side, self.stored_header().height)
+    }
+
     /// Decodes the picture and resizes it. The square is turned upright after it was cut: turning a small
     /// picture is cheap, and both fits keep the centre where it is.
     ///
@@ -194,6 +214,11 @@ impl<B: AsRef<[u8]>> Pending<B> {
     fn stored_header(&self) -> Header {
         turned(self.header, self.orientation)
     }
+}
+
+/// Bytes of the picture when it is resized across but not down yet.
+fn strip(side: u32, height: u32) -> u64 {
+    3 * u64::from(side) * u64::from(height)
 }
 
 /// Runs a step on bytes that nobody vouches for: a panic in it becomes a rejection, so that one photo never

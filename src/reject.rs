@@ -30,6 +30,8 @@ pub enum RejectCode {
     DecodedTooLarge,
     /// In an archive storage class: it must be restored before it can be read.
     Archived,
+    /// The network gives a number that is not finite.
+    NotFinite,
     /// The decoder panicked.
     Panicked,
 }
@@ -48,6 +50,7 @@ impl RejectCode {
             Self::TooManyPixels => "too_many_pixels",
             Self::DecodedTooLarge => "decoded_too_large",
             Self::Archived => "archived",
+            Self::NotFinite => "not_finite",
             Self::Panicked => "panicked",
         }
     }

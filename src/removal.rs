@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::partition::removal_key;
+use crate::photo::Photo;
 use crate::store::Store;
 
 /// The content of a removal object.
@@ -47,6 +48,22 @@ impl Removal {
             passing: true,
             cause: "others wrote the same removal at the same time".into(),
         })
+    }
+
+    /// Takes back what is recorded of a key, if that would hide an object last modified at `present`: a delete marker was undone,
+    /// say, and the object is as old as before.
+    ///
+    /// # Errors
+    /// [`Error::S3`].
+    pub async fn retract(store: &Store, results_bucket: &str, present: &Photo) -> Result<()> {
+        let name = removal_key(&present.bucket, &present.key);
+        match store.get(results_bucket, &name).await {
+            Ok(bytes) if Self::parse(&name, &bytes)?.up_to >= present.last_modified => {
+                store.delete(results_bucket, &[name]).await
+            }
+            Ok(_) | Err(Error::Gone { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The removal in these bytes; `object` is named in errors.

@@ -76,7 +76,7 @@ impl Store {
     /// [`Error::Gone`] when there is none, [`Error::Reject`] when it is archived, else [`Error::S3`].
     pub async fn open(&self, bucket: &str, key: &str) -> Result<Opened> {
         let answer = self.client.get_object().bucket(bucket).key(key).send().await;
-        let output = answer.map_err(|error| failed("get", bucket, key, error))?;
+        let output = answer.map_err(|error| unread("get", bucket, key, error))?;
         let photo = Photo {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
@@ -110,17 +110,20 @@ impl Store {
         }
     }
 
-    /// Whether there is an object at the key.
+    /// What S3 says of an object, archived or not, without its bytes.
     ///
     /// # Errors
-    /// [`Error::S3`]; without `s3:ListBucket` a missing key answers 403, which is one.
-    pub async fn exists(&self, bucket: &str, key: &str) -> Result<bool> {
+    /// [`Error::Gone`] when there is none, else [`Error::S3`]; without `s3:ListBucket` a missing key answers 403, which is one.
+    pub async fn head(&self, bucket: &str, key: &str) -> Result<Photo> {
         let answer = self.client.head_object().bucket(bucket).key(key).send().await;
-        match answer.map_err(|error| failed("head", bucket, key, error)) {
-            Ok(_) => Ok(true),
-            Err(Error::Gone { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let output = answer.map_err(|error| unread("head", bucket, key, error))?;
+        Ok(Photo {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            etag: unquoted(output.e_tag.as_deref()),
+            size_bytes: output.content_length.unwrap_or_default().unsigned_abs(),
+            last_modified: seconds(output.last_modified.as_ref()),
+        })
     }
 
     /// Writes an object, whatever is there. Returns its `ETag` without quotes.
@@ -172,8 +175,8 @@ impl Store {
         let request = self.client.put_object().bucket(bucket).key(key).content_type(kind).if_match(etag);
         match request.body(ByteStream::from(body.into())).send().await {
             Ok(_) => Ok(true),
-            // 404: it was deleted since; just as little the object that was read.
-            Err(error) if matches!(status(&error), Some(404 | 412)) => Ok(false),
+            // 404: it was deleted since; 409: another is just replacing it. Just as little the object that was read.
+            Err(error) if matches!(status(&error), Some(404 | 409 | 412)) => Ok(false),
             Err(error) => Err(failed("put if match", bucket, key, error)),
         }
     }
@@ -259,40 +262,51 @@ fn status<E>(error: &Failed<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// What a failed call means. Codes: "Error responses" in the Amazon S3 API reference.
-fn failed<E>(verb: &'static str, bucket: &str, key: &str, error: Failed<E>) -> Error
+/// What a failed read means. Only a read can find that an object is gone: a 404 on a write is a wrong endpoint, and must never
+/// pass for work done. Codes: "Error responses" in the Amazon S3 API reference.
+fn unread<E>(verb: &'static str, bucket: &str, key: &str, error: Failed<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).map(str::to_owned);
-    let status = status(&error);
-    let (bucket, key) = (bucket.to_owned(), key.to_owned());
-    match (status, code.as_deref()) {
-        (Some(404), code) if code != Some("NoSuchBucket") => Error::Gone { bucket, key },
+    match (status(&error), code(&error)) {
+        (Some(404), code) if code != Some("NoSuchBucket") => {
+            Error::Gone { bucket: bucket.to_owned(), key: key.to_owned() }
+        }
         (Some(403), Some("InvalidObjectState")) => Error::Reject(Rejection::new(
             RejectCode::Archived,
             "the object is in an archive storage class: restore it, then put it again",
         )),
-        (status, code) => {
-            let passing = passing(&error, status, code);
-            let cause = aws_sdk_s3::error::DisplayErrorContext(&error).to_string().into();
-            Error::S3 { verb, bucket, key, passing, cause }
-        }
+        _ => failed(verb, bucket, key, error),
     }
+}
+
+/// What any other failed call means.
+fn failed<E>(verb: &'static str, bucket: &str, key: &str, error: Failed<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let passing = passing(&error);
+    let cause = aws_sdk_s3::error::DisplayErrorContext(&error).to_string().into();
+    Error::S3 { verb, bucket: bucket.to_owned(), key: key.to_owned(), passing, cause }
 }
 
 /// Whether the same call may succeed later. A 403 counts: it can be one object's, or a role's that is just being changed; the
 /// queue gives up on it in the end. So do expired credentials: the next call has new ones.
-fn passing<E>(error: &Failed<E>, status: Option<u16>, code: Option<&str>) -> bool {
-    const PASSING: [&str; 4] = ["ExpiredToken", "RequestTimeTooSkewed", "RequestTimeout", "SlowDown"];
+fn passing<E: ProvideErrorMetadata>(error: &Failed<E>) -> bool {
+    const PASSING: [&str; 6] =
+        ["BadDigest", "ExpiredToken", "IncompleteBody", "RequestTimeTooSkewed", "RequestTimeout", "SlowDown"];
     match error {
         SdkError::ConstructionFailure(_) => false,
         SdkError::ServiceError(_) => {
-            matches!(status, Some(403 | 408 | 409 | 429 | 500..))
-                || code.is_some_and(|code| PASSING.contains(&code))
+            matches!(status(error), Some(403 | 408 | 409 | 429 | 500..))
+                || code(error).is_some_and(|code| PASSING.contains(&code))
         }
         _ => true,
     }
+}
+
+fn code<E: ProvideErrorMetadata>(error: &Failed<E>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
 }
 
 fn unquoted(etag: Option<&str>) -> String {

@@ -33,6 +33,8 @@ use crate::photo::Photo;
 pub const VERSION: &str = "1";
 /// Rows in a row group at most: 40 MB of embeddings of 1280 numbers.
 pub const ROW_GROUP_ROWS: usize = 8192;
+/// Rows that are read at once: 5 MB of embeddings of 1280 numbers.
+const BATCH_ROWS: usize = 1024;
 /// Metadata key of [`VERSION`].
 pub const VERSION_KEY: &str = "fruitvec.version";
 /// Metadata key of the model's id.
@@ -155,7 +157,7 @@ impl Encoded {
         Ok(batches.map(|batch| batch.map(Keys)))
     }
 
-    /// The embeddings, row after row, in blocks of at most [`ROW_GROUP_ROWS`] rows of `dimension` numbers each.
+    /// The embeddings, row after row, in blocks of some rows of `dimension` numbers each.
     ///
     /// # Errors
     /// [`Error::Schema`] when the bytes are no part, or one of another dimension; so says each item, too.
@@ -227,18 +229,14 @@ impl Encoded {
         let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
         let reader = builder
             .with_projection(mask)
-            .with_batch_size(ROW_GROUP_ROWS)
+            .with_batch_size(BATCH_ROWS)
             .build()
             .map_err(Error::schema(&self.object))?;
         Ok(reader.map(move |batch| {
             let batch = batch.map_err(Error::schema(&self.object))?;
             let columns =
                 wanted.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned());
-            Ok(RecordBatch::from(arrow::array::StructArray::new(
-                wanted.fields().clone(),
-                columns.collect(),
-                None,
-            )))
+            RecordBatch::try_new(Arc::clone(&wanted), columns.collect()).map_err(Error::schema(&self.object))
         }))
     }
 }
