@@ -102,7 +102,7 @@ impl From<fruitvec_pca::Error> for Error {
     }
 }
 
-/// What is to be done about an error. The words are those of the queue: see the crate's README.
+/// What is to be done about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
     /// It may work later: hand the message back to the queue, go on with the rest of the batch.

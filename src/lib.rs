@@ -28,6 +28,7 @@ pub mod pixels;
 pub mod plot;
 #[cfg(feature = "cli")]
 pub mod pull;
+mod reduced;
 pub mod refit;
 pub mod reject;
 pub mod removal;

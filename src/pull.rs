@@ -2,11 +2,15 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::model::{Found, ModelCard, cache_dir};
+
+/// How long a server may say nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What became of a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +39,13 @@ pub fn pull(card: &ModelCard, models_dir: Option<&Path>, progress: impl FnMut(u6
         let variable = crate::config::MODELS_DIR;
         Error::Config(format!("neither {variable} nor HOME is set: there is no folder for models"))
     })?;
-    let agent = ureq::Agent::config_builder().https_only(true).build().new_agent();
+    let agent = ureq::Agent::config_builder()
+        .https_only(true)
+        .timeout_connect(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE))
+        .timeout_per_read(Some(PATIENCE))
+        .build()
+        .new_agent();
     download(&agent, url, card, &folder, progress).map(Pulled::Downloaded)
 }
 
@@ -52,7 +62,7 @@ fn download(
     let mut response = agent.get(url).call().map_err(|cause| failed(&cause))?;
     // One byte more than the card says is enough to know that it is another file.
     let mut body = response.body_mut().as_reader().take(card.file.size_bytes + 1);
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::file(folder))?;
+    let mut file = readable_by_all(folder).map_err(Error::file(folder))?;
     let mut digest = Sha256::new();
     let mut block = vec![0; 1 << 16];
     let mut received = 0;
@@ -76,6 +86,14 @@ fn download(
     let path = folder.join(&card.file.name);
     file.persist(&path).map_err(|error| Error::File { path: path.clone(), cause: error.error })?;
     Ok(path)
+}
+
+/// A temporary file that, put in its place, others may read as far as the umask lets them: a models folder can be shared.
+fn readable_by_all(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]

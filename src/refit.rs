@@ -1,14 +1,10 @@
 //! One run of the PCA: the moments of every part, merged, fitted, projected, published.
 //!
-//! The moments of a part are kept beside it, so that the next run reads only what is new. The fit is published last: readers follow
-//! `latest.json`, which is replaced only by a later fit.
+//! The moments of a large part are kept beside it, so that the next run need not sum its rows again. The fit is published last:
+//! readers follow `latest.json`, which is replaced only by a later fit.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -19,20 +15,19 @@ use crate::model::ModelCard;
 use crate::moments::Moments;
 use crate::partition::{Part, fit_key, format_date, latest_fit_key};
 use crate::pca::Fit;
-use crate::plot::{self, Point};
+use crate::plot;
+use crate::reduced::{self, POINTS, Sample};
 use crate::snapshot::{PartRows, Snapshot};
 use crate::store::Store;
-use crate::table::{self, Encoded, Key};
+use crate::table::{self, Encoded};
 
 /// Components where nobody asks for another number.
 pub const COMPONENTS: usize = 20;
-/// Points in the scatter plot at most.
-const POINTS: usize = 5000;
 
 /// The content of `fit.json`: what the fit saw, and what it found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FitRecord {
-    /// The fit's id: the time it was begun, and the first digits of [`FitRecord::inputs`].
+    /// The fit's id: [`FitRecord::taken_at`], and the first digits of [`FitRecord::inputs`].
     pub fit: String,
     /// The model whose embeddings it saw.
     pub model: String,
@@ -44,13 +39,13 @@ pub struct FitRecord {
     pub rows: u64,
     /// Parts that they were in.
     pub parts: usize,
-    /// The first day that has a part.
+    /// The first day that has a current row.
     pub first_date: Option<String>,
-    /// The last day that has a part.
+    /// The last day that has a current row.
     pub last_date: Option<String>,
     /// Components that were asked for.
     pub components: usize,
-    /// Components that are not zero: at most rows − 1.
+    /// How many of them are not zero: at most rows − 1.
     pub rank: usize,
     /// Of each component: the variance of the scores, as scikit-learn's `PCA.explained_variance_` (divided by rows − 1).
     pub explained_variance: Vec<f64>,
@@ -62,9 +57,9 @@ pub struct FitRecord {
     pub mean: Vec<f64>,
     /// SHA-256, in hex, over the model, the parts, their dead rows and the number of components: the same inputs give the same fit.
     pub inputs: String,
-    /// When it was begun.
+    /// When reading the table began: the fit saw everything written before.
     #[serde(with = "time::serde::rfc3339")]
-    pub begun_at: OffsetDateTime,
+    pub taken_at: OffsetDateTime,
     /// How long reading, fitting and projecting took, seconds.
     pub seconds: f64,
     /// Program and version.
@@ -113,8 +108,6 @@ impl Refit<'_> {
     /// [`Error::Nothing`] when no row is current, [`Error::Config`] for an impossible number of components, [`Error::S3`],
     /// [`Error::Schema`].
     pub async fn run(&self, snapshot: &Snapshot) -> Result<Refitted> {
-        let begun_at = OffsetDateTime::now_utc();
-        let start = Instant::now();
         let inputs = self.inputs(snapshot);
         if let Some(record) = self.known(&inputs).await? {
             return Ok(Refitted { files: self.files(&record.fit), record, already: true });
@@ -122,7 +115,7 @@ impl Refit<'_> {
         let moments = self.moments(snapshot).await?;
         let (components, card) = (self.components, self.card);
         let fit = Fit::of(&moments, components)?;
-        let id = fit_id(begun_at, &inputs)?;
+        let id = fit_id(snapshot.taken_at, &inputs)?;
         let points = self.project(snapshot, &fit, &id).await?;
         let dates = snapshot.dates();
         let record = FitRecord {
@@ -131,18 +124,18 @@ impl Refit<'_> {
             model_sha256: card.file.sha256.clone(),
             dimension: card.dimension,
             rows: fit.rows,
-            parts: snapshot.parts.len(),
+            parts: snapshot.parts.iter().filter(|part| part.current() > 0).count(),
             first_date: dates.map(|(first, _)| format_date(first)),
             last_date: dates.map(|(_, last)| format_date(last)),
             components,
-            rank: fit.rank,
+            rank: fit.rank.min(components),
             explained_variance: fit.explained_variance.clone(),
             explained_variance_ratio: fit.explained_variance_ratio.clone(),
             total_variance: fit.total_variance,
             mean: fit.mean.clone(),
             inputs,
-            begun_at,
-            seconds: start.elapsed().as_secs_f64(),
+            taken_at: snapshot.taken_at,
+            seconds: (OffsetDateTime::now_utc() - snapshot.taken_at).as_seconds_f64(),
             made_by: concat!("fruitvec ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         self.publish(&record, &fit, &points).await?;
@@ -199,9 +192,15 @@ impl Refit<'_> {
     /// The moments of a part's current rows, by those of all its rows, which are kept beside it.
     async fn kept(&self, part: &PartRows) -> Result<Moments> {
         let key = part.part.moments_key();
-        let mut moments = match self.store.get(self.results_bucket, &key).await {
-            Ok(bytes) => Moments::from_bytes(&key, self.card.dimension, &bytes)?,
-            Err(Error::Gone { .. }) => {
+        let kept = match self.store.get(self.results_bucket, &key).await {
+            Ok(bytes) => Moments::from_bytes(&key, self.card.dimension, &bytes).ok(),
+            Err(Error::Gone { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        // They only save work: what is missing or damaged is made anew.
+        let mut moments = match kept {
+            Some(moments) => moments,
+            None => {
                 let mut all = Total::new(self.card.dimension);
                 self.add(part, Which::All, &mut all).await?;
                 let moments = all.finish()?;
@@ -209,7 +208,6 @@ impl Refit<'_> {
                 self.store.put(self.results_bucket, &key, kind, moments.to_bytes()).await?;
                 moments
             }
-            Err(error) => return Err(error),
         };
         if !part.dead.is_empty() {
             let mut dead = Total::new(self.card.dimension);
@@ -235,10 +233,20 @@ impl Refit<'_> {
         Ok(())
     }
 
+    /// A part, if its rows are of just this network: another under the same id must not be mixed in.
     async fn rows(&self, part: &Part) -> Result<Encoded> {
         let key = part.embeddings_key();
         let bytes = self.store.get(self.results_bucket, &key).await?;
-        Ok(Encoded::new(key, bytes))
+        let part = Encoded::new(key, bytes);
+        let made_by = part.metadata(table::MODEL_SHA256_KEY)?;
+        if made_by.as_deref() != Some(&self.card.file.sha256) {
+            let (id, sha256) = (&self.card.id, &self.card.file.sha256);
+            return Err(part.broken(&format!(
+                "its rows are of a network with sha256 {}, the card {id} has {sha256}; another network needs another id",
+                made_by.unwrap_or_default()
+            )));
+        }
+        Ok(part)
     }
 
     /// Writes the projection of every part's current rows; returns a sample of them for the picture.
@@ -246,39 +254,11 @@ impl Refit<'_> {
         let mut sample = Sample::default();
         for part in snapshot.parts.iter().filter(|part| part.current() > 0) {
             let encoded = self.rows(&part.part).await?;
-            let reduced = self.reduced(part, &encoded, fit, &mut sample)?;
+            let reduced = reduced::encode(part, &encoded, fit, self.card, &mut sample)?;
             let kind = "application/vnd.apache.parquet";
             self.store.put(self.results_bucket, &part.part.reduced_key(id), kind, reduced).await?;
         }
         Ok(sample)
-    }
-
-    /// The bytes of a part's projection: photo id, bucket, key, label, last modified, and `scores`, a list of as many
-    /// float32 as there are components.
-    fn reduced(&self, part: &PartRows, encoded: &Encoded, fit: &Fit, sample: &mut Sample) -> Result<Vec<u8>> {
-        let properties = table::base_properties(self.card)?.build();
-        let schema = reduced_schema();
-        let mut writer =
-            ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties)).map_err(broken)?;
-        let dimension = self.card.dimension;
-        let mut first = 0;
-        for (keys, rows) in encoded.keys()?.zip(encoded.embeddings(dimension)?) {
-            let (keys, rows) = (keys?, rows?);
-            let scores = fit.project(&rows)?;
-            let dead =
-                |row: usize| part.dead.binary_search(&u32::try_from(first + row).unwrap_or(u32::MAX)).is_ok();
-            let live: Vec<_> = keys
-                .iter()
-                .zip(scores.chunks_exact(self.components))
-                .enumerate()
-                .filter(|(row, _)| !dead(*row))
-                .map(|(_, live)| live)
-                .collect();
-            live.iter().for_each(|(key, scores)| sample.offer(key, scores));
-            writer.write(&reduced_batch(&schema, &live, self.components)?).map_err(broken)?;
-            first += keys.len();
-        }
-        writer.into_inner().map_err(broken)
     }
 
     async fn publish(&self, record: &FitRecord, fit: &Fit, sample: &Sample) -> Result<()> {
@@ -290,8 +270,8 @@ impl Refit<'_> {
         let ratios = &fit.explained_variance_ratio;
         let share = |component: usize| ratios.get(component).copied().unwrap_or_default();
         let bodies = [
-            serde_json::to_vec_pretty(record).map_err(broken)?,
-            components(fit, self.card)?,
+            serde_json::to_vec_pretty(record).map_err(Error::schema("fit.json"))?,
+            reduced::components(fit, self.card)?,
             fit.explained_variance_csv().into_bytes(),
             plot::scree(ratios, &title)?.into_bytes(),
             plot::scatter(&sample.points(), (share(0), share(1)), &sampled)?.into_bytes(),
@@ -314,7 +294,10 @@ impl Refit<'_> {
         let key = latest_fit_key(&self.card.id);
         let latest = Latest { fit: record.fit.clone(), inputs: record.inputs.clone() };
         let body = serde_json::to_vec_pretty(&latest).map_err(Error::schema(&key))?;
-        loop {
+        const TRIES: u32 = 10;
+        for tried in 0..TRIES {
+            // Others may be publishing just now.
+            tokio::time::sleep(Duration::from_millis(100) * tried).await;
             let known = self.latest().await?;
             if known.as_ref().is_some_and(|(known, _)| known.fit >= latest.fit) {
                 return Ok(());
@@ -326,6 +309,14 @@ impl Refit<'_> {
                 return Ok(());
             }
         }
+        let cause = "others were published at the same time".into();
+        Err(Error::S3 {
+            verb: "put if match",
+            bucket: self.results_bucket.to_owned(),
+            key,
+            passing: true,
+            cause,
+        })
     }
 
     fn files(&self, fit: &str) -> Vec<String> {
@@ -376,83 +367,4 @@ impl Total {
         self.flush()?;
         Ok(self.moments)
     }
-}
-
-/// A sample of the projected rows that does not depend on their order: those with the smallest photo ids, which are digests.
-#[derive(Default)]
-struct Sample(std::collections::BTreeMap<String, (f32, f32, Option<String>)>);
-
-impl Sample {
-    fn offer(&mut self, key: &Key<'_>, scores: &[f32]) {
-        let smaller = |last: &String| key.photo_id < last.as_str();
-        if self.0.len() >= POINTS && !self.0.last_key_value().is_some_and(|(last, _)| smaller(last)) {
-            return;
-        }
-        let score = |component: usize| scores.get(component).copied().unwrap_or_default();
-        self.0.insert(key.photo_id.to_owned(), (score(0), score(1), key.label.map(str::to_owned)));
-        if self.0.len() > POINTS {
-            self.0.pop_last();
-        }
-    }
-
-    fn points(&self) -> Vec<Point<'_>> {
-        self.0.values().map(|(x, y, label)| Point { x: *x, y: *y, label: label.as_deref() }).collect()
-    }
-}
-
-fn reduced_schema() -> Arc<Schema> {
-    let required = |name, kind| Field::new(name, kind, false);
-    Arc::new(Schema::new(vec![
-        required("photo_id", DataType::Utf8),
-        required("bucket", DataType::Utf8),
-        required("key", DataType::Utf8),
-        Field::new("label", DataType::Utf8, true),
-        required("last_modified", table::timestamp()),
-        required("scores", table::float_list().0),
-    ]))
-}
-
-fn reduced_batch(schema: &Arc<Schema>, rows: &[(Key<'_>, &[f32])], components: usize) -> Result<RecordBatch> {
-    let text = |value: &dyn Fn(&Key<'_>) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|(key, _)| value(key))))
-    };
-    let modified = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|(key, _)| key.last_modified));
-    let columns: Vec<ArrayRef> = vec![
-        text(&|key| key.photo_id.to_owned()),
-        text(&|key| key.bucket.to_owned()),
-        text(&|key| key.key.to_owned()),
-        Arc::new(rows.iter().map(|(key, _)| key.label).collect::<StringArray>()),
-        Arc::new(modified.with_timezone("UTC")),
-        table::lists(rows.iter().map(|(_, scores)| *scores), components)?,
-    ];
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(broken)
-}
-
-/// A library's complaint about a file of the fit.
-fn broken(cause: impl std::fmt::Display) -> Error {
-    Error::Internal(format!("a file of the fit: {cause}"))
-}
-
-/// `components.parquet`: a row a component, with its number from 1, its variance and share, and its loadings (`dimension` float64).
-fn components(fit: &Fit, card: &ModelCard) -> Result<Vec<u8>> {
-    let count = fit.explained_variance.len();
-    let element = Arc::new(Field::new("element", DataType::Float64, false));
-    let loadings = arrow::array::ListArray::new(
-        Arc::clone(&element),
-        arrow::buffer::OffsetBuffer::from_lengths(std::iter::repeat_n(card.dimension, count)),
-        Arc::new(Float64Array::from(fit.components.clone())),
-        None,
-    );
-    let numbers = 1..=i32::try_from(count).map_err(broken)?;
-    let columns: [(&str, ArrayRef); 4] = [
-        ("component", Arc::new(Int32Array::from_iter_values(numbers))),
-        ("explained_variance", Arc::new(Float64Array::from(fit.explained_variance.clone()))),
-        ("explained_variance_ratio", Arc::new(Float64Array::from(fit.explained_variance_ratio.clone()))),
-        ("loadings", Arc::new(loadings)),
-    ];
-    let batch = RecordBatch::try_from_iter(columns).map_err(broken)?;
-    let properties = table::base_properties(card)?.build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).map_err(broken)?;
-    writer.write(&batch).map_err(broken)?;
-    writer.into_inner().map_err(broken)
 }

@@ -1,9 +1,10 @@
 //! A look at the whole table: which parts there are, and which of their rows are current.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt};
-use time::Date;
+use time::{Date, OffsetDateTime};
 
 use crate::current::{Claim, Claims, Source, Standing};
 use crate::error::{Error, Result};
@@ -16,12 +17,18 @@ use crate::table::{Encoded, micros};
 
 /// Memory for claims before they go to a temporary file.
 const CLAIMS_BUDGET: usize = 64 << 20;
-/// Objects that are read at once.
+/// Small objects that are read at once.
 const AT_ONCE: usize = 16;
+/// Parts that are read at once: each is held whole.
+const PARTS_AT_ONCE: usize = 2;
+/// How often a snapshot is begun anew when a part is gone that was listed: it was compacted, and is in another now.
+const TRIES: u32 = 3;
 
 /// The table of one model at one time.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// When reading it began: everything written before is in it.
+    pub taken_at: OffsetDateTime,
     /// The parts, in the order of their keys.
     pub parts: Vec<PartRows>,
     /// Photos whose newest version can't be embedded.
@@ -75,8 +82,16 @@ impl Snapshot {
         model: &str,
         mut each: impl FnMut(PhotoId, Known),
     ) -> Result<Self> {
-        let (parts, claims, codes) = Reader { store, results_bucket, model }.read().await?;
-        let mut snapshot = Self { parts, ..Self::default() };
+        let reader = Reader { store, results_bucket, model };
+        let mut tried = 1;
+        let (taken_at, (parts, claims, codes)) = loop {
+            let taken_at = OffsetDateTime::now_utc();
+            match reader.read().await {
+                Err(Error::Gone { .. }) if tried < TRIES => tried += 1,
+                read => break (taken_at, read?),
+            }
+        };
+        let mut snapshot = Self { taken_at, parts, rejected: BTreeMap::new() };
         for standing in claims.standings()? {
             snapshot.note(&standing?, &codes, &mut each);
         }
@@ -110,10 +125,11 @@ impl Snapshot {
         self.parts.iter().map(|part| u64::from(part.current())).sum()
     }
 
-    /// The first and the last day that has a part.
+    /// The first and the last day that has a row that holds.
     #[must_use]
     pub fn dates(&self) -> Option<(Date, Date)> {
-        let dates = || self.parts.iter().map(|part| part.part.partition.date);
+        let held = || self.parts.iter().filter(|part| part.current() > 0);
+        let dates = || held().map(|part| part.part.partition.date);
         Some((dates().min()?, dates().max()?))
     }
 }
@@ -138,7 +154,7 @@ impl Reader<'_> {
         let named = keys.iter().filter_map(|key| Some((key, Part::of_embeddings_key(key)?)));
         let mut objects = futures::stream::iter(named)
             .map(async |(key, part)| Ok::<_, Error>((part, self.part(key).await?)))
-            .buffered(AT_ONCE);
+            .buffered(PARTS_AT_ONCE);
         let mut parts: Vec<PartRows> = Vec::new();
         while let Some((part, encoded)) = objects.try_next().await? {
             let number = u32::try_from(parts.len()).map_err(Error::schema("embeddings/"))?;
@@ -183,7 +199,9 @@ impl Reader<'_> {
 
     /// Calls `each` with the objects below a prefix.
     async fn each(&self, prefix: &str, mut each: impl FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
-        let keys = self.keys(prefix).await?;
+        let mut keys = self.keys(prefix).await?;
+        // A desktop leaves files of its own in folders that it has shown.
+        keys.retain(|key| Path::new(key).extension().is_some_and(|extension| extension == "json"));
         let mut objects = futures::stream::iter(&keys)
             .map(async |key| (key, self.store.get(self.results_bucket, key).await))
             .buffered(AT_ONCE);

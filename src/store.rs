@@ -55,7 +55,8 @@ impl Store {
         Self { client }
     }
 
-    /// The store of the environment: credentials, region and endpoint as every AWS program finds them.
+    /// The store of the environment: region, endpoint and credentials of variables, profiles, roles and processes; single sign-on
+    /// is not compiled in, `aws configure export-credentials` bridges it.
     pub async fn from_environment() -> Self {
         let config = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
             .http_client(https_client())

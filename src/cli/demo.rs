@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use md5::{Digest, Md5};
 use tokio::sync::oneshot;
 
-use super::{ModelChoice, PHOTOS, RESULTS, local_store, show_fit};
+use super::{ModelChoice, PHOTOS, RESULTS, local_store, show_fit, shown};
 
 /// Photos that are put at once.
 const PUTS: usize = 8;
@@ -48,7 +48,7 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) async fn run(self) -> Result<()> {
         let photos = match &self.dir {
-            Some(dir) => Photos::in_folder(dir)?,
+            Some(dir) => Photos::in_folder(dir, &self.data)?,
             None => Photos::painted()?,
         };
         let embedder = self.model.load()?;
@@ -85,7 +85,7 @@ impl Demo {
             "reduced     {}",
             place(&format!("reduced/model={}/fit={}/date=*/*.parquet", card.id, refitted.record.fit))
         );
-        Ok(())
+        tally.verdict()
     }
 }
 
@@ -102,11 +102,14 @@ enum Source {
 }
 
 impl Source {
-    fn read(&self) -> Result<Bytes> {
-        match self {
-            Self::File(path) => std::fs::read(path).map(Bytes::from).map_err(Error::file(path)),
-            Self::Painted(bytes) => Ok(bytes.clone()),
-        }
+    /// The bytes, and the `ETag` that S3 will give them.
+    fn read(&self) -> Result<(Bytes, String)> {
+        let bytes = match self {
+            Self::File(path) => std::fs::read(path).map(Bytes::from).map_err(Error::file(path))?,
+            Self::Painted(bytes) => bytes.clone(),
+        };
+        let etag = hex::encode(Md5::digest(&bytes));
+        Ok((bytes, etag))
     }
 }
 
@@ -119,11 +122,13 @@ impl Photos {
         Ok(Self { from: "painted by the program".into(), sources, skipped: 0 })
     }
 
-    /// Every file below `dir` whose name is a photo's. One that lies in `dir` itself has the name of `dir` as its label.
-    fn in_folder(dir: &Path) -> Result<Self> {
+    /// Every file below `dir` whose name is a photo's; not those below `data`, which are ours. One that lies in `dir` itself has
+    /// the name of `dir` as its label.
+    fn in_folder(dir: &Path, data: &Path) -> Result<Self> {
         let dir = dir.canonicalize().map_err(Error::file(dir))?;
+        let data = data.canonicalize().ok();
         let mut photos = Self { from: dir.display().to_string(), sources: BTreeMap::new(), skipped: 0 };
-        photos.walk(&dir, &dir)?;
+        photos.walk(&dir, &dir, data.as_deref())?;
         if photos.sources.is_empty() {
             let endings = ENDINGS.join(", ");
             return Err(Error::Nothing(format!(
@@ -134,11 +139,15 @@ impl Photos {
         Ok(photos)
     }
 
-    fn walk(&mut self, root: &Path, folder: &Path) -> Result<()> {
+    fn walk(&mut self, root: &Path, folder: &Path, data: Option<&Path>) -> Result<()> {
         for entry in std::fs::read_dir(folder).map_err(Error::file(folder))? {
-            let path = entry.map_err(Error::file(folder))?.path();
-            if path.is_dir() {
-                self.walk(root, &path)?;
+            let entry = entry.map_err(Error::file(folder))?;
+            let path = entry.path();
+            // A link to a folder is not followed: it may lead in a circle.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if data != Some(&path) {
+                    self.walk(root, &path, data)?;
+                }
             } else if let Some(key) = key(root, &path) {
                 self.sources.insert(key, Source::File(path));
             } else {
@@ -166,6 +175,13 @@ fn key(root: &Path, path: &Path) -> Option<String> {
     let photo = ENDINGS.contains(&ending.as_str()) && !hidden;
     let lone = || Some(format!("photos/{}/{inner}", root.file_name()?.to_str()?));
     photo.then(|| if inner.contains('/') { Some(format!("photos/{inner}")) } else { lone() })?
+}
+
+/// What became of a photo before any event told of it.
+enum State {
+    Put,
+    Known(Known),
+    Unread(Error),
 }
 
 struct Run<'a> {
@@ -197,39 +213,44 @@ impl Run<'_> {
             bar.inc(1);
             tally.note(delivery, outcome);
         };
-        let (present, heard) = tokio::join!(put, dispatch::dispatch(notifications, self.ingest, until, hear));
+        let heard = dispatch::dispatch(notifications, self.ingest, until, hear);
+        let ended = tokio::try_join!(put, heard);
         bar.finish_and_clear();
-        heard?;
-        for state in present? {
+        for (key, state) in ended?.0 {
             match state {
-                Known::Embedded => tally.present += 1,
-                Known::Rejected => tally.rejected_before += 1,
+                State::Put => (),
+                State::Known(Known::Embedded) => tally.present += 1,
+                State::Known(Known::Rejected) => tally.rejected_before += 1,
+                State::Unread(error) => _ = tally.failed.insert(key, error.to_string()),
             }
         }
         tally.seconds = start.elapsed().as_secs_f64();
         Ok(tally)
     }
 
-    /// Puts each photo unless it is known already; returns what is known of those that are.
+    /// Puts each photo unless it is known already.
     async fn put(
         &self,
         photos: &Photos,
         known: &HashMap<PhotoId, Known>,
         bar: &ProgressBar,
-    ) -> Result<Vec<Known>> {
+    ) -> Result<Vec<(String, State)>> {
         futures::stream::iter(&photos.sources)
             .map(async |(key, source)| {
-                let bytes = source.read()?;
-                let etag = hex::encode(Md5::digest(&bytes));
-                let state = known.get(&PhotoId::of(PHOTOS, key, &etag)).copied();
-                match state {
-                    Some(_) => bar.inc(1),
-                    None => _ = self.store.put(PHOTOS, key, "application/octet-stream", bytes).await?,
-                }
-                Ok(state)
+                let state = match tokio::task::block_in_place(|| source.read()) {
+                    Err(error) => State::Unread(error),
+                    Ok((bytes, etag)) => match known.get(&PhotoId::of(PHOTOS, key, &etag)) {
+                        Some(state) => State::Known(*state),
+                        None => {
+                            self.store.put(PHOTOS, key, "application/octet-stream", bytes).await?;
+                            return Ok((key.clone(), State::Put));
+                        }
+                    },
+                };
+                bar.inc(1);
+                Ok((key.clone(), state))
             })
             .buffer_unordered(PUTS)
-            .try_filter_map(async |state| Ok(state))
             .try_collect()
             .await
     }
@@ -267,6 +288,14 @@ impl Tally {
         }
     }
 
+    /// An error if a photo was neither embedded nor rejected.
+    fn verdict(&self) -> Result<()> {
+        match self.failed.len() {
+            0 => Ok(()),
+            n => Err(Error::Nothing(format!("{} not embedded; run it again", counted(n, "photo")))),
+        }
+    }
+
     fn show(&self) {
         let rate = self.embedded as f64 / self.seconds;
         let speed = if self.embedded > 0 {
@@ -275,16 +304,20 @@ impl Tally {
             String::new()
         };
         say!("embedded    {}{speed}", self.embedded);
-        say!("rejected    {}", self.rejected.len() + self.rejected_before);
+        say!("rejected    {}", self.rejected.len());
         for (key, (code, message)) in self.rejected.iter().take(SHOWN) {
-            say!("              {key}: {code}: {message}");
+            say!("              {}: {code}: {message}", shown(key));
         }
         if self.rejected.len() > SHOWN {
             say!("              … and {} more", self.rejected.len() - SHOWN);
         }
-        say!("already     {}\n", self.present + self.rejected_before);
+        let rejected = match self.rejected_before {
+            0 => String::new(),
+            n => format!("  ({n} of them rejected)"),
+        };
+        say!("already     {}{rejected}\n", self.present + self.rejected_before);
         for (key, error) in &self.failed {
-            eprintln!("failed: {key}: {error}");
+            eprintln!("failed: {}: {error}", shown(key));
         }
     }
 }

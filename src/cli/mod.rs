@@ -76,6 +76,12 @@ impl ModelChoice {
     }
 }
 
+/// A key for a terminal: what would control it is escaped.
+#[cfg(feature = "local")]
+pub(crate) fn shown(key: &str) -> String {
+    key.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
 /// The folder of models that the environment names.
 pub(crate) fn models_dir() -> Option<PathBuf> {
     from_environment(MODELS_DIR).map(PathBuf::from)

@@ -38,6 +38,10 @@ impl Pca {
 
     #[cfg(feature = "local")]
     async fn refit_local(&self) -> Result<()> {
+        if !self.data.is_dir() {
+            let reason = format!("there is no folder {}; name it with --data", self.data.display());
+            return Err(fruitvec::error::Error::Config(reason));
+        }
         let server = fruitvec::local::Server::start(&self.data, 0).await?;
         let store = super::local_store(&server).await?;
         let results = self.data.join(super::RESULTS);

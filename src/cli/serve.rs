@@ -14,7 +14,7 @@ use fruitvec::snapshot::Snapshot;
 use fruitvec::store::Store;
 use time::OffsetDateTime;
 
-use super::{ModelChoice, PHOTOS, RESULTS, local_store};
+use super::{ModelChoice, PHOTOS, RESULTS, local_store, shown};
 
 /// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
 #[derive(Args)]
@@ -44,7 +44,9 @@ impl Serve {
         );
         self.greet(&server);
         let missed = missed(&store, &ingest.card().id).await?;
-        dispatch::deliver(missed, &ingest, &mut show).await?;
+        for batch in missed.chunks(dispatch::BATCH) {
+            dispatch::deliver(batch.to_vec(), &ingest, &mut show).await?;
+        }
         let interrupted = async {
             // Without a handler there is nothing to wait for; then only a kill ends the server.
             if tokio::signal::ctrl_c().await.is_err() {
@@ -52,7 +54,7 @@ impl Serve {
             }
         };
         dispatch::dispatch(notifications, &ingest, interrupted, show).await?;
-        say!("stopped; everything that was put is embedded");
+        say!("stopped");
         Ok(())
     }
 
@@ -82,7 +84,7 @@ async fn missed(store: &Store, model: &str) -> Result<Vec<Delivery>> {
 }
 
 fn show(delivery: &Delivery, outcome: &Outcome) {
-    let key = &delivery.key;
+    let key = shown(&delivery.key);
     match outcome {
         Outcome::Embedded { took, .. } => {
             say!("embedded  {key}  {:.1} ms", took.embed.as_secs_f64() * 1e3)

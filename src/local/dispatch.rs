@@ -11,7 +11,7 @@ use crate::event::{self, Delivery};
 use crate::ingest::{Ingest, Outcome};
 
 /// Deliveries in a batch at most: their rows become one part.
-const BATCH: usize = 128;
+pub const BATCH: usize = 128;
 /// How long a batch waits for more, as a queue's batch window does.
 const WINDOW: Duration = Duration::from_millis(50);
 /// How often a delivery is tried before it is given up.
