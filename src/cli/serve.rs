@@ -42,18 +42,22 @@ impl Serve {
             limits(from_environment)?,
             threads(from_environment)?,
         );
-        self.greet(&server);
-        let missed = missed(&store, &ingest.card().id).await?;
-        for batch in missed.chunks(dispatch::BATCH) {
-            dispatch::deliver(batch.to_vec(), &ingest, &mut show).await?;
-        }
-        let interrupted = async {
+        // Heard from the start: during the catching-up, too, Ctrl-C lets the batch be finished.
+        let interrupted = tokio::spawn(async {
             // Without a handler there is nothing to wait for; then only a kill ends the server.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
-        };
-        dispatch::dispatch(notifications, &ingest, interrupted, show).await?;
+        });
+        self.greet(&server);
+        let missed = missed(&store, &ingest.card().id).await?;
+        for batch in missed.chunks(dispatch::BATCH) {
+            if interrupted.is_finished() {
+                break;
+            }
+            dispatch::deliver(batch.to_vec(), &ingest, &mut show).await?;
+        }
+        dispatch::dispatch(notifications, &ingest, async { _ = interrupted.await }, show).await?;
         say!("stopped");
         Ok(())
     }
