@@ -47,6 +47,7 @@ async fn a_key_that_needs_encoding_is_removed_as_well() {
         world.put(key, photo(number)).await;
     }
     world.ingest_told().await;
+    assert_eq!(world.snapshot().await.rows(), KEYS.len() as u64);
     for (key, _) in KEYS {
         world.delete(key).await;
     }

@@ -78,8 +78,8 @@ async fn pictures_that_are_decoded_at_once_share_one_budget() {
     if !alone("pictures_that_are_decoded_at_once_share_one_budget") {
         return;
     }
-    // Room for one, and nearly for two. Four threads would like four.
-    let limits = Limits { decoded_bytes: 2 * PICTURE - 4096, ..Limits::default() };
+    // Room for one, and for half of another. Four threads would like four.
+    let limits = Limits { decoded_bytes: PICTURE + (1 << 20), ..Limits::default() };
     let mut world = World::with(limits).await;
     let large = bytes::Bytes::from(png::black(3_400, 3_400, 8));
     for number in 0..4 {
