@@ -110,7 +110,8 @@ impl Table {
         for bucket in [PHOTOS, RESULTS] {
             store.client().create_bucket().bucket(bucket).send().await.unwrap();
         }
-        let ingest = Ingest::new(store.clone(), RESULTS, embedder, Limits::default(), threads(|_| None).unwrap());
+        let ingest =
+            Ingest::new(store.clone(), RESULTS, embedder, Limits::default(), threads(|_| None).unwrap());
         Self { store, ingest, server, folder }
     }
 
