@@ -61,7 +61,8 @@ impl Faults {
     async fn carry(&self, mut near: TcpStream, server: &str) -> io::Result<()> {
         let refused = self.refused.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         if refused.is_ok() {
-            near.read(&mut [0; 64 << 10]).await?;
+            // What it asks does not matter.
+            _ = near.read(&mut [0; 64 << 10]).await?;
             let answer = b"HTTP/1.1 503 Slow Down\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
             return near.write_all(answer).await;
         }

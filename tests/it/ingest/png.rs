@@ -63,7 +63,7 @@ struct Bits {
 impl Bits {
     fn push(&mut self, bits: u32, count: u32) {
         for bit in 0..count {
-            if self.filled % 8 == 0 {
+            if self.filled.is_multiple_of(8) {
                 self.bytes.push(0);
                 self.filled = 0;
             }
