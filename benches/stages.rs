@@ -72,7 +72,7 @@ fn of_a_fit(criterion: &mut Criterion, dimension: usize) {
     moments.add_rows(&rows).unwrap();
     let fit = Fit::of(&moments, 20).unwrap();
     let mut group = criterion.benchmark_group("fit");
-    group.sample_size(10);
+    group.sample_size(10).measurement_time(Duration::from_secs(5));
     group.bench_function("moments of 1024 rows", |b| {
         b.iter_batched_ref(
             || Moments::empty(dimension),
