@@ -6,7 +6,7 @@ use std::io::{self, Cursor};
 use image::metadata::Orientation;
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use super::{Header, Limits, format, tiff};
+use super::{Header, Limits, format, jpeg, tiff};
 use crate::reject::{RejectCode, Rejection};
 
 /// What a PNG's profile may inflate to: a hundred times a usual one.
@@ -45,6 +45,11 @@ pub(super) fn header(
 
 /// Decodes a picture whose header, as stored, is known.
 pub(super) fn raster(bytes: &[u8], format: ImageFormat, header: &Header) -> Result<Raster, Rejection> {
+    if format == ImageFormat::Jpeg
+        && let Some(raster) = jpeg::raster(bytes, header)?
+    {
+        return Ok(raster);
+    }
     let &Header { width, height, decoded_bytes } = header;
     let allowance = match format {
         // It is only asked about a frame that does not fill the screen: that is decoded apart.

@@ -1,12 +1,19 @@
-//! The outline of a JPEG: its segments from the first marker to the last (ITU-T T.81, annex B), without
-//! decoding.
+//! JPEG: its outline, which is its segments from the first marker to the last (ITU-T T.81, annex B), and its decoding by libjpeg.
 //!
-//! Two things need it. The decoder is lenient: it paints what is missing of a photo grey, and a photo whose
+//! Two things need the outline. The decoder is lenient: it paints what is missing of a photo grey, and a photo whose
 //! upload broke off would get an embedding. And a progressive JPEG keeps all its coefficients in memory,
 //! which must be known beforehand.
+//!
+//! libjpeg, because the references are made with it: decoders differ in how they round when they double the chroma, and on small
+//! photos that alone moves an embedding by more than a cosine of 0.9995. mozjpeg is the libjpeg that builds with a C compiler only.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
+use mozjpeg::{ColorSpace, Decompress};
 
+use super::decode::Raster;
 use super::{Header, format};
 use crate::reject::{RejectCode, Rejection};
 
@@ -80,7 +87,7 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, Rejection> {
 }
 
 impl Outline {
-    /// Size as stored, and memory as zune-jpeg takes it: the pixels, a copy of the file, a few rows of blocks
+    /// Size as stored, and memory as the decoders take it: the pixels, a copy of the file, a few rows of blocks
     /// of 16-bit samples, and for a progressive picture every coefficient.
     pub(super) fn header(&self, file_bytes: usize) -> Header {
         let Frame { width, height, sampling, .. } = &self.frame;
@@ -128,6 +135,35 @@ impl Frame {
         let number = |high, low| u64::from(u16::from_be_bytes([high, low]));
         Ok(Self { progressive: marker == 0xC2, width: number(w1, w0), height: number(h1, h0), sampling })
     }
+}
+
+/// Decodes a grey or colour JPEG whose header, as stored, is known; none where it is of CMYK, which libjpeg leaves to others.
+pub(super) fn raster(bytes: &[u8], header: &Header) -> Result<Option<Raster>, Rejection> {
+    // libjpeg tells of an error by unwinding with its words. It leaves nothing behind: what it had is dropped on the way.
+    catch_unwind(AssertUnwindSafe(|| decoded(bytes, header)))
+        .unwrap_or_else(|words| Err(corrupt(&told(&*words).replace("libjpeg fatal error: ", ""))))
+}
+
+fn decoded(bytes: &[u8], header: &Header) -> Result<Option<Raster>, Rejection> {
+    let failed = |cause: std::io::Error| corrupt(&cause.to_string());
+    let jpeg = Decompress::new_mem(bytes).map_err(failed)?;
+    let (channels, started) = match jpeg.color_space() {
+        ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => return Ok(None),
+        ColorSpace::JCS_GRAYSCALE => (1, jpeg.grayscale()),
+        _ => (3, jpeg.rgb()),
+    };
+    let mut started = started.map_err(failed)?;
+    let &Header { width, height, .. } = header;
+    if (started.width(), started.height()) != (width as usize, height as usize) {
+        return Err(corrupt("it has frames of different sizes"));
+    }
+    let mut samples = vec![0; started.width() * started.height() * channels];
+    started.read_scanlines_into::<u8>(&mut samples).map_err(failed)?;
+    Ok(Some(Raster { width, height, channels: channels as u32, samples }))
+}
+
+fn told(words: &(dyn Any + Send)) -> &str {
+    words.downcast_ref::<String>().map_or("the decoder gives no reason", String::as_str)
 }
 
 /// The next marker that begins or ends something, and the position behind it. Stuffed zeros, fill bytes and
