@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args;
-use fruitvec::config::{from_environment, limits, threads};
 use fruitvec::error::{Error, Result};
 use fruitvec::ingest::{Ingest, Outcome};
 use fruitvec::local::{Server, dispatch, painter};
@@ -20,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use md5::{Digest, Md5};
 use tokio::sync::oneshot;
 
-use super::{ModelChoice, PHOTOS, RESULTS, local_store, show_fit, shown};
+use super::{ModelChoice, PHOTOS, RESULTS, local_ingest, show_fit, shown};
 
 /// Photos that are put at once.
 const PUTS: usize = 8;
@@ -51,27 +50,17 @@ impl Demo {
             Some(dir) => Photos::in_folder(dir, &self.data)?,
             None => Photos::painted()?,
         };
-        let embedder = self.model.load()?;
-        let card = embedder.card().clone();
-        let server = Server::start(&self.data, 0).await?;
-        let store = local_store(&server).await?;
+        let (server, store, ingest) = local_ingest(&self.model, &self.data, 0).await?;
+        let card = ingest.card();
         say!("model       {}: {}, {} numbers", card.id, card.description, card.dimension);
         say!("S3          {}, data in {}", server.endpoint(), self.data.display());
         say!("photos      {}\n", photos.described());
 
-        let ingest = Ingest::new(
-            store.clone(),
-            RESULTS,
-            embedder,
-            limits(from_environment)?,
-            threads(from_environment)?,
-        );
         let tally = Run { server: &server, store: &store, ingest: &ingest }.all(&photos).await?;
         tally.show();
 
         let snapshot = Snapshot::take(&store, RESULTS, &card.id).await?;
-        let refit =
-            Refit { store: &store, results_bucket: RESULTS, card: &card, components: self.components };
+        let refit = Refit { store: &store, results_bucket: RESULTS, card, components: self.components };
         let refitted = refit.run(&snapshot).await?;
         let place = |key: &str| self.data.join(RESULTS).join(key).display().to_string();
         show_fit(&refitted, place);

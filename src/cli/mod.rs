@@ -16,25 +16,40 @@ pub(crate) mod pca;
 pub(crate) mod serve;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use fruitvec::config::{MODELS_DIR, from_environment};
-use fruitvec::embed::{self, Embedder};
 use fruitvec::error::Result;
 use fruitvec::model::{DEFAULT_MODEL, ModelCard};
 use fruitvec::refit::Refitted;
 #[cfg(feature = "local")]
 use {
     aws_sdk_s3::error::DisplayErrorContext, aws_sdk_s3::operation::create_bucket::CreateBucketError,
-    fruitvec::error::Error, fruitvec::local::Server, fruitvec::store::Store,
+    fruitvec::config, fruitvec::embed::Embedder, fruitvec::error::Error, fruitvec::ingest::Ingest,
+    fruitvec::local::Server, fruitvec::store::Store, std::path::Path, std::sync::Arc,
 };
 
 /// The photos bucket of the embedded S3.
 #[cfg(feature = "local")]
 pub(crate) const PHOTOS: &str = "photos";
 /// The results bucket of the embedded S3.
+#[cfg(feature = "local")]
 pub(crate) const RESULTS: &str = "results";
+
+/// An embedded S3 on a folder and what ingests its photos, with the limits of the environment.
+#[cfg(feature = "local")]
+pub(crate) async fn local_ingest(
+    model: &ModelChoice,
+    data: &Path,
+    port: u16,
+) -> Result<(Server, Store, Ingest)> {
+    let embedder = model.load()?;
+    let server = Server::start(data, port).await?;
+    let store = local_store(&server).await?;
+    let (limits, threads) = (config::limits(from_environment)?, config::threads(from_environment)?);
+    let ingest = Ingest::new(store.clone(), RESULTS, embedder, limits, threads);
+    Ok((server, store, ingest))
+}
 
 /// The store of an embedded S3, with its two buckets.
 #[cfg(feature = "local")]
@@ -70,9 +85,9 @@ impl ModelChoice {
         ModelCard::find(&self.id, models_dir().as_deref())
     }
 
-    #[cfg_attr(not(feature = "local"), expect(dead_code))]
-    pub(crate) fn load(&self) -> Result<Arc<dyn Embedder>> {
-        embed::load(&self.card()?, models_dir().as_deref())
+    #[cfg(feature = "local")]
+    fn load(&self) -> Result<Arc<dyn Embedder>> {
+        fruitvec::embed::load(&self.card()?, models_dir().as_deref())
     }
 }
 

@@ -4,17 +4,16 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use fruitvec::config::{from_environment, limits, threads};
 use fruitvec::error::Result;
 use fruitvec::event::{Change, Delivery};
-use fruitvec::ingest::{Ingest, Outcome};
+use fruitvec::ingest::Outcome;
 use fruitvec::local::{Server, dispatch};
 use fruitvec::photo::PhotoId;
 use fruitvec::snapshot::Snapshot;
 use fruitvec::store::Store;
 use time::OffsetDateTime;
 
-use super::{ModelChoice, PHOTOS, RESULTS, local_store, shown};
+use super::{ModelChoice, PHOTOS, RESULTS, local_ingest, shown};
 
 /// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
 #[derive(Args)]
@@ -31,17 +30,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self) -> Result<()> {
-        let embedder = self.model.load()?;
-        let server = Server::start(&self.data, self.port).await?;
-        let store = local_store(&server).await?;
+        let (server, store, ingest) = local_ingest(&self.model, &self.data, self.port).await?;
         let notifications = server.subscribe(PHOTOS);
-        let ingest = Ingest::new(
-            store.clone(),
-            RESULTS,
-            embedder,
-            limits(from_environment)?,
-            threads(from_environment)?,
-        );
         // Heard from the start: during the catching-up, too, Ctrl-C lets the batch be finished.
         let interrupted = tokio::spawn(async {
             // Without a handler there is nothing to wait for; then only a kill ends the server.
