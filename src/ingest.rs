@@ -123,8 +123,8 @@ impl Ingest {
     /// a batch is some hundreds of deliveries, not thousands.
     pub async fn ingest(&self, deliveries: &[Delivery]) -> Vec<Outcome> {
         let unique = Unique::of(deliveries);
-        let steps = futures::stream::iter(&unique.deliveries)
-            .map(async |(delivery, index)| (*index, self.step(delivery).await))
+        let steps = futures::stream::iter(unique.deliveries.iter().enumerate())
+            .map(async |(index, delivery)| (index, self.step(delivery).await))
             .buffer_unordered(IN_FLIGHT)
             .collect::<Vec<_>>()
             .await;
@@ -284,7 +284,7 @@ fn one_object(error: Error) -> Error {
 
 /// The deliveries of a batch, each thing to do once: queues deliver twice.
 struct Unique {
-    deliveries: Vec<(Delivery, usize)>,
+    deliveries: Vec<Delivery>,
     /// For each delivery of the batch, its place in `deliveries`.
     places: Vec<usize>,
 }
@@ -297,10 +297,10 @@ impl Unique {
             let next = unique.deliveries.len();
             let place = *known.entry((&delivery.bucket, &delivery.key, delivery.change)).or_insert(next);
             if place == next {
-                unique.deliveries.push((delivery.clone(), place));
+                unique.deliveries.push(delivery.clone());
             }
             // Of several removals of a key the latest reaches furthest.
-            let at = &mut unique.deliveries[place].0.at;
+            let at = &mut unique.deliveries[place].at;
             *at = delivery.at.max(*at);
             unique.places.push(place);
         }
