@@ -256,8 +256,8 @@ impl Ingest {
         let partition = Partition { model: self.card().id.clone(), date };
         let part = Part { partition, name: table::part_name(&rows) };
         let bytes = table::encode(&mut rows, self.card())?;
-        let kind = "application/vnd.apache.parquet";
-        let put = self.store.put_if_absent(&self.results_bucket, &part.embeddings_key(), kind, bytes).await?;
+        let key = part.embeddings_key();
+        let put = self.store.put_if_absent(&self.results_bucket, &key, table::MEDIA_TYPE, bytes).await?;
         Ok((part, put))
     }
 }

@@ -255,8 +255,9 @@ impl Refit<'_> {
         for part in snapshot.parts.iter().filter(|part| part.current() > 0) {
             let encoded = self.rows(&part.part).await?;
             let reduced = reduced::encode(part, &encoded, fit, self.card, &mut sample)?;
-            let kind = "application/vnd.apache.parquet";
-            self.store.put(self.results_bucket, &part.part.reduced_key(id), kind, reduced).await?;
+            self.store
+                .put(self.results_bucket, &part.part.reduced_key(id), table::MEDIA_TYPE, reduced)
+                .await?;
         }
         Ok(sample)
     }
@@ -276,13 +277,7 @@ impl Refit<'_> {
             plot::scree(ratios, &title)?.into_bytes(),
             plot::scatter(&sample.points(), (share(0), share(1)), &sampled)?.into_bytes(),
         ];
-        let kinds = [
-            "application/json",
-            "application/vnd.apache.parquet",
-            "text/csv",
-            "image/svg+xml",
-            "image/svg+xml",
-        ];
+        let kinds = ["application/json", table::MEDIA_TYPE, "text/csv", "image/svg+xml", "image/svg+xml"];
         for ((key, body), kind) in self.files(&record.fit).iter().zip(bodies).zip(kinds) {
             self.store.put(self.results_bucket, key, kind, body).await?;
         }

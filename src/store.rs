@@ -78,13 +78,7 @@ impl Store {
     pub async fn open(&self, bucket: &str, key: &str) -> Result<Opened> {
         let answer = self.client.get_object().bucket(bucket).key(key).send().await;
         let output = answer.map_err(|error| unread("get", bucket, key, error))?;
-        let photo = Photo {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            etag: unquoted(output.e_tag.as_deref()),
-            size_bytes: output.content_length.unwrap_or_default().unsigned_abs(),
-            last_modified: seconds(output.last_modified.as_ref()),
-        };
+        let photo = described(bucket, key, output.e_tag(), output.content_length(), output.last_modified());
         Ok(Opened { photo, body: output.body })
     }
 
@@ -118,13 +112,7 @@ impl Store {
     pub async fn head(&self, bucket: &str, key: &str) -> Result<Photo> {
         let answer = self.client.head_object().bucket(bucket).key(key).send().await;
         let output = answer.map_err(|error| unread("head", bucket, key, error))?;
-        Ok(Photo {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            etag: unquoted(output.e_tag.as_deref()),
-            size_bytes: output.content_length.unwrap_or_default().unsigned_abs(),
-            last_modified: seconds(output.last_modified.as_ref()),
-        })
+        Ok(described(bucket, key, output.e_tag(), output.content_length(), output.last_modified()))
     }
 
     /// Writes an object, whatever is there. Returns its `ETag` without quotes.
@@ -308,6 +296,23 @@ fn passing<E: ProvideErrorMetadata>(error: &Failed<E>) -> bool {
 
 fn code<E: ProvideErrorMetadata>(error: &Failed<E>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+/// The photo that the headers of a response describe.
+fn described(
+    bucket: &str,
+    key: &str,
+    etag: Option<&str>,
+    length: Option<i64>,
+    modified: Option<&DateTime>,
+) -> Photo {
+    Photo {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        etag: unquoted(etag),
+        size_bytes: length.unwrap_or_default().unsigned_abs(),
+        last_modified: seconds(modified),
+    }
 }
 
 fn unquoted(etag: Option<&str>) -> String {

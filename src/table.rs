@@ -35,6 +35,8 @@ pub const VERSION: &str = "1";
 pub const ROW_GROUP_ROWS: usize = 8192;
 /// Rows that are read at once: 5 MB of embeddings of 1280 numbers.
 const BATCH_ROWS: usize = 1024;
+/// The media type of a Parquet file, as registered with IANA.
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.apache.parquet";
 /// Metadata key of [`VERSION`].
 pub const VERSION_KEY: &str = "fruitvec.version";
 /// Metadata key of the model's id.
