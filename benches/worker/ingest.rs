@@ -17,10 +17,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{converse, embedder, nanoseconds};
 
-/// Deliveries in a batch: as many as `demo` takes.
+/// Deliveries in a batch where no other number is asked for: as many as `demo` takes.
 const BATCH: usize = 128;
 
-/// Puts the photos, then answers `THREADS`: all of them are ingested, on so many threads, to a results bucket that is new.
+/// Puts the photos, then answers `THREADS [BATCH]`: all of them are ingested, on so many threads, so many at a time, to a results
+/// bucket that is new.
 pub(crate) fn answer(model: &str, paths: &[PathBuf], data: &str, endpoint: Option<&&str>) {
     let embedder = embedder(model);
     let runtime = runtime();
@@ -33,12 +34,14 @@ pub(crate) fn answer(model: &str, paths: &[PathBuf], data: &str, endpoint: Optio
     };
     let deliveries = runtime.block_on(put(&client, paths));
     let mut round = 0;
-    converse(|threads| {
+    converse(|asked| {
+        let mut numbers = asked.split_whitespace().map(|number| number.parse().unwrap());
+        let (threads, batch) = (numbers.next().unwrap(), numbers.next().unwrap_or(BATCH));
         round += 1;
         let results = format!("results-{round}");
         runtime.block_on(client.create_bucket().bucket(&results).send()).unwrap();
-        let ingest = ingest(&client, &results, &embedder, threads.parse().unwrap());
-        nanoseconds(|| runtime.block_on(all(&ingest, &deliveries))).to_string()
+        let ingest = ingest(&client, &results, &embedder, threads);
+        nanoseconds(|| runtime.block_on(all(&ingest, &deliveries, batch))).to_string()
     });
 }
 
@@ -85,8 +88,8 @@ fn ingest(client: &Client, results: &str, embedder: &Arc<dyn Embedder>, threads:
     Ingest::new(Store::new(client.clone()), results, Arc::clone(embedder), Limits::default(), threads)
 }
 
-async fn all(ingest: &Ingest, deliveries: &[Delivery]) {
-    for batch in deliveries.chunks(BATCH) {
+async fn all(ingest: &Ingest, deliveries: &[Delivery], batch: usize) {
+    for batch in deliveries.chunks(batch) {
         for outcome in ingest.ingest(batch).await {
             assert!(matches!(outcome, Outcome::Embedded { already: false, .. }), "{outcome:?}");
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! worker stages MODEL LIST                  answers `STAGE COUNT` lines: see `stages`
-//! worker ingest MODEL LIST DATA [ENDPOINT]  answers `THREADS` lines: see `ingest`
+//! worker ingest MODEL LIST DATA [ENDPOINT]  answers `THREADS [BATCH]` lines: see `ingest`
 //! worker s3 DATA                            an S3 server in a process of its own, until its standard input ends
 //! worker fit FILE DIMENSION                 one PCA: see `fit`
 //! worker first MODEL PHOTO                  one photo, one embedding, from nothing
