@@ -3,6 +3,7 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
@@ -48,6 +49,17 @@ pub struct Listed {
     pub last_modified: OffsetDateTime,
 }
 
+/// One page of a listing, at most 1,000 names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The objects, in the byte order of their keys.
+    pub objects: Vec<Listed>,
+    /// The folders, where they were asked for: what keys have in common up to the first `/` after the prefix.
+    pub folders: Vec<String>,
+    /// What asks for the next page; none after the last.
+    pub next: Option<String>,
+}
+
 impl Store {
     /// The store that this client reaches.
     #[must_use]
@@ -58,11 +70,17 @@ impl Store {
     /// The store of the environment: region, endpoint and credentials of variables, profiles, roles and processes; single sign-on
     /// is not compiled in, `aws configure export-credentials` bridges it.
     pub async fn from_environment() -> Self {
-        let config = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        let settings = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
             .http_client(https_client())
             .load()
             .await;
-        Self::new(Client::new(&config))
+        Self::from_settings(&settings)
+    }
+
+    /// The store of settings that are loaded already, for who needs other services too.
+    #[must_use]
+    pub fn from_settings(settings: &aws_config::SdkConfig) -> Self {
+        Self::new(Client::new(settings))
     }
 
     /// The SDK's client, for what only a test or a local server needs.
@@ -211,16 +229,37 @@ impl Store {
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| failed("list", bucket, prefix, error))?;
-            for object in page.contents.unwrap_or_default() {
-                each(Listed {
-                    etag: unquoted(object.e_tag()),
-                    size_bytes: object.size().unwrap_or_default().unsigned_abs(),
-                    last_modified: seconds(object.last_modified()),
-                    key: object.key.unwrap_or_default(),
-                })?;
-            }
+            page.contents.unwrap_or_default().into_iter().map(Listed::from).try_for_each(&mut each)?;
         }
         Ok(())
+    }
+
+    /// One page of the objects below a prefix, for who looks only so far. With `folders`, what lies below a folder is not listed one
+    /// by one.
+    ///
+    /// # Errors
+    /// [`Error::S3`].
+    pub async fn page(&self, bucket: &str, prefix: &str, folders: bool, token: Option<String>) -> Result<Page> {
+        let request = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
+        let request = request.set_delimiter(folders.then(|| "/".to_owned())).set_continuation_token(token);
+        let page = request.send().await.map_err(|error| failed("list", bucket, prefix, error))?;
+        let folders = page.common_prefixes.unwrap_or_default().into_iter().filter_map(|folder| folder.prefix);
+        Ok(Page {
+            objects: page.contents.unwrap_or_default().into_iter().map(Listed::from).collect(),
+            folders: folders.collect(),
+            next: page.next_continuation_token,
+        })
+    }
+}
+
+impl From<aws_sdk_s3::types::Object> for Listed {
+    fn from(object: aws_sdk_s3::types::Object) -> Self {
+        Self {
+            etag: unquoted(object.e_tag()),
+            size_bytes: object.size().unwrap_or_default().unsigned_abs(),
+            last_modified: seconds(object.last_modified()),
+            key: object.key.unwrap_or_default(),
+        }
     }
 }
 
@@ -274,9 +313,24 @@ fn failed<E>(verb: &'static str, bucket: &str, key: &str, error: Failed<E>) -> E
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let passing = passing(&error);
-    let cause = aws_sdk_s3::error::DisplayErrorContext(&error).to_string().into();
+    let (passing, cause) = (passing(&error), said(&error).into());
     Error::S3 { verb, bucket: bucket.to_owned(), key: key.to_owned(), passing, cause }
+}
+
+/// What an error says, without what the SDK would show of request and answer: of a token that has expired, S3's answer holds the token.
+fn said<E>(error: &Failed<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    if let (Some(status), Some(service)) = (status(error), error.as_service_error()) {
+        let (code, message) =
+            (service.code().unwrap_or("no code"), service.message().unwrap_or("no reason given"));
+        let request = error.request_id().unwrap_or("unknown");
+        return format!("{status} {code}: {message} (request {request})");
+    }
+    let first: &(dyn std::error::Error + 'static) = error;
+    let causes = std::iter::successors(Some(first), |cause| cause.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Whether the same call may succeed later. A 403 counts: it can be one object's, or a role's that is just being changed; the
@@ -322,4 +376,39 @@ fn unquoted(etag: Option<&str>) -> String {
 fn seconds(time: Option<&DateTime>) -> OffsetDateTime {
     let time = time.map_or(0, DateTime::secs);
     OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::error::ErrorMetadata;
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+    use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
+
+    fn refused(status: u16, code: &str, body: &str) -> Failed<GetObjectError> {
+        let metadata = ErrorMetadata::builder().code(code).message("The provided token has expired.").build();
+        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+        SdkError::service_error(GetObjectError::generic(metadata), response)
+    }
+
+    /// The answer of S3 to an expired token, and to a wrong signature, repeats the token.
+    #[test]
+    fn no_error_shows_a_session_token() {
+        let answer = "<Error><Code>ExpiredToken</Code><Token-0>IQoJb3JpZ2luX2VjEXAMPLE</Token-0></Error>";
+        let error = unread("get", "photos", "a.jpg", refused(400, "ExpiredToken", answer));
+        let says = error.to_string();
+        assert!(says.starts_with("get s3://photos/a.jpg: 400 ExpiredToken: The provided token"), "{says}");
+        for shown in [says, format!("{error:?}")] {
+            assert!(!shown.contains("IQoJ"), "{shown}");
+        }
+        assert!(matches!(error, Error::S3 { passing: true, .. }), "the next call has new credentials");
+    }
+
+    #[test]
+    fn what_never_reached_s3_is_told_with_all_its_causes() {
+        let cause = std::io::Error::other("connection refused");
+        let error: Failed<GetObjectError> = SdkError::timeout_error(cause);
+        assert_eq!(said(&error), "request has timed out: connection refused");
+    }
 }
