@@ -4,6 +4,7 @@
 //! the Amazon S3 user guide, and its page on `EventBridge` events.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -54,6 +55,29 @@ pub struct Message {
     pub deliveries: Result<Vec<Delivery>>,
 }
 
+/// What a function can be invoked with.
+#[derive(Debug)]
+pub enum Invocation {
+    /// A batch of a queue: each message fails or succeeds alone.
+    Messages(Vec<Message>),
+    /// An event of S3 itself, notification or `EventBridge`: it fails or succeeds as a whole.
+    Deliveries(Vec<Delivery>),
+}
+
+/// The invocation that this document describes: an SQS batch, or what [`deliveries`] takes.
+///
+/// # Errors
+/// [`Error::Event`] when it is none of these.
+pub fn invocation(document: &str) -> Result<Invocation> {
+    // Only what tells one from the other: both have records, and those of a queue have bodies.
+    let queued = serde_json::from_str::<Queued>(document).is_ok_and(|Queued { records }| !records.is_empty());
+    if queued {
+        messages(document).map(Invocation::Messages)
+    } else {
+        deliveries(document).map(Invocation::Deliveries)
+    }
+}
+
 /// The deliveries of one event document: an S3 notification, an `EventBridge` event of S3, or `s3:TestEvent`. Kinds of
 /// events that ask for no work (tagging, restore, replication …) give no delivery.
 ///
@@ -75,10 +99,14 @@ pub fn deliveries(document: &str) -> Result<Vec<Delivery>> {
 /// The messages of an SQS batch as Lambda delivers it.
 ///
 /// # Errors
-/// [`Error::Event`] when the document is no such batch; a bad body fails its own message only.
+/// [`Error::Event`] when the document is no such batch, or a message of it has no id; a bad body fails its own message only.
 pub fn messages(document: &str) -> Result<Vec<Message>> {
     let batch: SqsBatch = serde_json::from_str(document)
         .map_err(|cause| Error::Event(format!("not a batch of SQS: {cause}: {}", excerpt(document))))?;
+    // The whole batch would come again if an empty id were reported, and be lost if it were not: so it is said at once.
+    if let Some(place) = batch.records.iter().position(|record| record.message_id.is_empty()) {
+        return Err(Error::Event(format!("message {place} of the batch has no id")));
+    }
     Ok(batch.records.into_iter().map(SqsRecord::message).collect())
 }
 
@@ -179,6 +207,19 @@ impl EventBridge {
         let S3Entity { bucket, object } = self.detail;
         Delivery { bucket: bucket.name, key: object.key, change, at }.named().map(Some)
     }
+}
+
+/// An SQS batch as far as it differs from a notification of S3.
+#[derive(Deserialize)]
+struct Queued {
+    #[serde(rename = "Records")]
+    records: Vec<Body>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(rename = "body")]
+    _body: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -300,6 +341,28 @@ mod tests {
             "detail": {"bucket": {"name": "photos"}, "object": {"key": "a+b%20c.jpg", "size": 1}},
         });
         assert_eq!(deliveries(&event.to_string()).unwrap()[0].key, "a+b%20c.jpg");
+    }
+
+    #[test]
+    fn a_batch_is_told_from_an_event_of_s3() {
+        let put = notification("ObjectCreated:Put", "a.jpg");
+        let batch = serde_json::json!({"Records": [{"messageId": "1", "body": put}]}).to_string();
+        assert!(matches!(invocation(&batch), Ok(Invocation::Messages(messages)) if messages.len() == 1));
+        assert!(matches!(invocation(&put), Ok(Invocation::Deliveries(deliveries)) if deliveries.len() == 1));
+        assert!(
+            matches!(invocation(r#"{"Records": []}"#), Ok(Invocation::Deliveries(none)) if none.is_empty())
+        );
+        let error = invocation(r#"{"Records": [{"body": "x"}]}"#).unwrap_err().to_string();
+        assert!(error.contains("messageId"), "{error}");
+        let error = invocation(r#"{"hello": "world"}"#).unwrap_err().to_string();
+        assert!(error.contains("not an event of S3"), "{error}");
+    }
+
+    /// Lambda takes a batch with an empty identifier for failed as a whole.
+    #[test]
+    fn a_message_without_an_id_fails_the_batch_at_once() {
+        let batch = r#"{"Records": [{"messageId": "1", "body": "x"}, {"messageId": "", "body": "x"}]}"#;
+        assert_eq!(messages(batch).unwrap_err().to_string(), "event: message 1 of the batch has no id");
     }
 
     #[test]
