@@ -72,6 +72,10 @@ pub enum Error {
         cause: Cause,
     },
 
+    /// The invocation ends before this can be done.
+    #[error("out of time: {0}; it is tried again")]
+    OutOfTime(String),
+
     /// A local file can't be read or written.
     #[error("{path}: {cause}")]
     File {
@@ -122,7 +126,7 @@ impl Error {
         match self {
             Self::Reject(_) => Disposition::Reject,
             Self::Gone { .. } => Disposition::Gone,
-            Self::S3 { passing: true, .. } | Self::Event(_) => Disposition::Retry,
+            Self::S3 { passing: true, .. } | Self::Event(_) | Self::OutOfTime(_) => Disposition::Retry,
             Self::S3 { passing: false, .. }
             | Self::Config(_)
             | Self::Model { .. }

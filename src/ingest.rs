@@ -2,7 +2,7 @@
 //!
 //! Nothing is acknowledged before it is durably in S3: an outcome other than [`Outcome::Failed`] means that the row, reject or
 //! removal is written. Delivery is at least once and in any order; doing all of this twice, or at once, does no harm.
-//! One bad photo never costs its batch.
+//! One bad photo never costs its batch, and no slow one does: see `deadline`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::StreamExt;
 use time::{Date, OffsetDateTime};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::deadline::{Deadline, Pace};
 use crate::embed::Embedder;
 use crate::error::{Disposition, Error, Result};
 use crate::event::{Change, Delivery};
 use crate::memory::{Memory, permits};
-use crate::model::ModelCard;
+use crate::model::{ModelCard, ModelInput};
 use crate::partition::{Part, Partition};
 use crate::photo::Photo;
 use crate::pixels::{self, Limits};
@@ -49,6 +50,8 @@ pub enum Outcome {
         photo: Photo,
         /// Why.
         rejection: Rejection,
+        /// Where the time went, as far as it came.
+        took: Took,
     },
     /// The photo was deleted before we came.
     Gone,
@@ -62,15 +65,17 @@ pub enum Outcome {
     Failed(Arc<Error>),
 }
 
-/// How long each stage of one photo took, waiting included where it says so.
+/// How long each stage of one photo took. What it waited for its turn is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Took {
-    /// From the request to the last byte, with the wait for memory.
+    /// From the request to the last byte.
     pub fetch: Duration,
     /// Bytes to square.
     pub decode: Duration,
     /// Square to embedding.
     pub embed: Duration,
+    /// Rows to the part that is written, which photos of one day share; of a reject, its writing.
+    pub write: Duration,
 }
 
 /// Everything that ingesting needs. Built once, before the first event; shared by all batches.
@@ -80,8 +85,9 @@ pub struct Ingest {
     embedder: Arc<dyn Embedder>,
     limits: Limits,
     made_by: String,
-    threads: Semaphore,
+    threads: Arc<Semaphore>,
     memory: Memory,
+    pace: Pace,
 }
 
 /// What a delivery came to before anything of the batch is written.
@@ -108,8 +114,9 @@ impl Ingest {
             embedder,
             limits,
             made_by,
-            threads: Semaphore::new(threads.max(1)),
+            threads: Arc::new(Semaphore::new(threads.max(1))),
             memory: Memory::new(&limits, side),
+            pace: Pace::new(),
         }
     }
 
@@ -122,9 +129,18 @@ impl Ingest {
     /// One outcome for each delivery, in their order. The rows of one day become one part; they are all held until then, so
     /// a batch is some hundreds of deliveries, not thousands.
     pub async fn ingest(&self, deliveries: &[Delivery]) -> Vec<Outcome> {
+        self.ingest_within(deliveries, &Deadline::none(&self.pace)).await
+    }
+
+    /// [`Ingest::ingest`] that is over before `end`: what there is no time for fails with [`Error::OutOfTime`].
+    pub async fn ingest_until(&self, deliveries: &[Delivery], end: Instant) -> Vec<Outcome> {
+        self.ingest_within(deliveries, &Deadline::at(&self.pace, end)).await
+    }
+
+    async fn ingest_within(&self, deliveries: &[Delivery], deadline: &Deadline<'_>) -> Vec<Outcome> {
         let unique = Unique::of(deliveries);
         let steps = futures::stream::iter(unique.deliveries.iter().enumerate())
-            .map(async |(index, delivery)| (index, self.step(delivery).await))
+            .map(async |(index, delivery)| (index, self.step(delivery, deadline).await))
             .buffer_unordered(IN_FLIGHT)
             .collect::<Vec<_>>()
             .await;
@@ -138,20 +154,22 @@ impl Ingest {
                 Step::Done(outcome) => outcomes[index] = Some(outcome),
             }
         }
-        for (date, rows) in days {
-            for (index, outcome) in self.write(date, rows).await {
-                outcomes[index] = Some(outcome);
-            }
+        let parts = days.into_iter().map(|(date, rows)| self.write(date, rows, deadline));
+        for (index, outcome) in futures::future::join_all(parts).await.into_iter().flatten() {
+            outcomes[index] = Some(outcome);
         }
         unique.spread(&outcomes)
     }
 
-    async fn step(&self, delivery: &Delivery) -> Step {
-        let worked = match delivery.change {
-            Change::Created => self.photo(delivery).await,
-            Change::Removed => self.removal(delivery).await.map(Step::Done),
+    async fn step(&self, delivery: &Delivery, deadline: &Deadline<'_>) -> Step {
+        let work = async {
+            deadline.begin()?;
+            match delivery.change {
+                Change::Created => self.photo(delivery, deadline).await,
+                Change::Removed => self.removal(delivery).await.map(Step::Done),
+            }
         };
-        worked.unwrap_or_else(|error| {
+        deadline.photo(work).await.unwrap_or_else(|error| {
             Step::Done(match error.disposition() {
                 Disposition::Gone => Outcome::Gone,
                 _ => Outcome::Failed(Arc::new(error)),
@@ -160,12 +178,12 @@ impl Ingest {
     }
 
     /// A photo's row, or its reject, written.
-    async fn photo(&self, delivery: &Delivery) -> Result<Step> {
-        let start = Instant::now();
-        let opened = match self.store.open(&delivery.bucket, &delivery.key).await {
+    async fn photo(&self, delivery: &Delivery, deadline: &Deadline<'_>) -> Result<Step> {
+        let mut took = Took::default();
+        let opened = match timed(&mut took.fetch, self.store.open(&delivery.bucket, &delivery.key)).await {
             Err(Error::Reject(rejection)) => {
                 let photo = self.store.head(&delivery.bucket, &delivery.key).await.map_err(one_object)?;
-                return self.reject(photo, rejection).await;
+                return self.reject(photo, rejection, took).await;
             }
             opened => opened.map_err(one_object)?,
         };
@@ -175,48 +193,60 @@ impl Ingest {
             return Ok(Step::Done(Outcome::Ignored));
         }
         if let Err(rejection) = self.limits.check_bytes(photo.size_bytes) {
-            return self.reject(photo, rejection).await;
+            return self.reject(photo, rejection, took).await;
         }
-        let _body = self.memory.body(photo.size_bytes).await?;
-        let bytes = opened.read().await?;
-        let fetch = start.elapsed();
-        match self.embedded(bytes).await {
-            Ok((embedding, (width, height), took)) => {
+        let body = self.memory.body(photo.size_bytes).await?;
+        let bytes = timed(&mut took.fetch, opened.read()).await?;
+        let embedded = self.embedded(bytes, body, deadline, &mut took).await;
+        if !matches!(embedded, Err(Error::OutOfTime(_))) {
+            self.pace.photo_took(took.fetch + took.decode + took.embed);
+        }
+        match embedded {
+            Ok((embedding, (width, height))) => {
                 let embedded_at = OffsetDateTime::now_utc();
                 let made_by = self.made_by.clone();
                 let row = Row { photo, width, height, embedding, embedded_at, made_by };
-                Ok(Step::Row(Box::new(row), Took { fetch, ..took }))
+                Ok(Step::Row(Box::new(row), took))
             }
-            Err(Error::Reject(rejection)) => self.reject(photo, rejection).await,
+            Err(Error::Reject(rejection)) => self.reject(photo, rejection, took).await,
             Err(error) => Err(error),
         }
     }
 
     /// Embedding, width and height of a picture. The arithmetic runs on threads that may block, and may panic.
-    async fn embedded(&self, bytes: Bytes) -> Result<(Vec<f32>, (u32, u32), Took)> {
+    async fn embedded(
+        &self,
+        bytes: Bytes,
+        body: OwnedSemaphorePermit,
+        deadline: &Deadline<'_>,
+        took: &mut Took,
+    ) -> Result<(Vec<f32>, (u32, u32))> {
+        let &ModelInput { side, fit, filter, .. } = &self.card().input;
         let _thread = permits(&self.threads, 1).await?;
+        deadline.begin()?;
         let limits = self.limits;
-        let pending = unpanicked(move || Ok(pixels::inspect(bytes, &limits)?)).await?;
+        let inspect = unpanicked(move || Ok((pixels::inspect(bytes, &limits)?, body)));
+        let (pending, body) = timed(&mut took.decode, inspect).await?;
         let header = *pending.header();
-        let _pixels = self.memory.pixels(pending.memory(self.card().input.side)).await?;
+        let room = self.memory.pixels(pending.memory(side)).await?;
+        let decode = unpanicked(move || {
+            let square = pending.square(side, fit, filter);
+            // The budget has its share back when the memory is free, also where nobody waits any more: a thread can't be stopped.
+            drop((pending, body, room));
+            Ok(square?)
+        });
+        let square = timed(&mut took.decode, decode).await?;
         let embedder = Arc::clone(&self.embedder);
-        let (embedding, took) = unpanicked(move || {
-            let input = &embedder.card().input;
-            let start = Instant::now();
-            let square = pending.square(input.side, input.fit, input.filter)?;
-            let decode = start.elapsed();
-            let embedding = embedder.embed(&square)?;
-            let embed = start.elapsed() - decode;
-            Ok((embedding, Took { decode, embed, ..Took::default() }))
-        })
-        .await?;
-        Ok((embedding, (header.width, header.height), took))
+        let embed = unpanicked(move || embedder.embed(&square));
+        let embedding = timed(&mut took.embed, embed).await?;
+        Ok((embedding, (header.width, header.height)))
     }
 
-    async fn reject(&self, photo: Photo, rejection: Rejection) -> Result<Step> {
+    async fn reject(&self, photo: Photo, rejection: Rejection, mut took: Took) -> Result<Step> {
         let reject = Reject::new(photo.clone(), rejection.clone(), &self.made_by);
-        reject.record(&self.store, &self.results_bucket, &self.card().id).await?;
-        Ok(Step::Done(Outcome::Rejected { photo, rejection }))
+        let record = reject.record(&self.store, &self.results_bucket, &self.card().id);
+        timed(&mut took.write, record).await?;
+        Ok(Step::Done(Outcome::Rejected { photo, rejection, took }))
     }
 
     /// A removal event does not say what is left at the key, so S3 is asked.
@@ -236,15 +266,23 @@ impl Ingest {
     }
 
     /// Writes the rows of one day as one part.
-    async fn write(&self, date: Date, rows: Vec<(usize, Row, Took)>) -> Vec<(usize, Outcome)> {
+    async fn write(
+        &self,
+        date: Date,
+        rows: Vec<(usize, Row, Took)>,
+        deadline: &Deadline<'_>,
+    ) -> Vec<(usize, Outcome)> {
         let photos: Vec<_> =
             rows.iter().map(|(index, row, took)| (*index, row.photo.clone(), *took)).collect();
-        let written = self.put(date, rows.into_iter().map(|(_, row, _)| row).collect()).await;
+        let mut write = Duration::ZERO;
+        let put = self.put(date, rows.into_iter().map(|(_, row, _)| row).collect());
+        let written = timed(&mut write, deadline.part(put)).await.map_err(Arc::new);
+        self.pace.write_took(write);
         photos
             .into_iter()
             .map(|(index, photo, took)| match &written {
                 Ok((part, put)) => {
-                    let already = *put == Put::Exists;
+                    let (already, took) = (*put == Put::Exists, Took { write, ..took });
                     (index, Outcome::Embedded { photo, part: part.clone(), already, took })
                 }
                 Err(error) => (index, Outcome::Failed(Arc::clone(error))),
@@ -252,7 +290,7 @@ impl Ingest {
             .collect()
     }
 
-    async fn put(&self, date: Date, mut rows: Vec<Row>) -> Result<(Part, Put), Arc<Error>> {
+    async fn put(&self, date: Date, mut rows: Vec<Row>) -> Result<(Part, Put)> {
         let partition = Partition { model: self.card().id.clone(), date };
         let part = Part { partition, name: table::part_name(&rows) };
         let bytes = table::encode(&mut rows, self.card())?;
@@ -271,6 +309,14 @@ async fn unpanicked<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send +
         let message = format!("embedding it panicked: {ended}; export the picture again");
         Err(Rejection::new(RejectCode::Panicked, message).into())
     })
+}
+
+/// What the work gives; how long it took is added to `spent`, whether it succeeds or not.
+async fn timed<T>(spent: &mut Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let start = Instant::now();
+    let made = work.await;
+    *spent += start.elapsed();
+    made
 }
 
 /// Whatever S3 answers about one photo (its key was taken away, its bucket is another's) says nothing of the others: it is tried

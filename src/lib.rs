@@ -7,13 +7,14 @@
 //! store ──▶ snapshot ──▶ current ──▶ moments ──▶ pca ──▶ plot ──▶ store                all of them
 //! ```
 //!
-//! Pure: [`event`], [`photo`], [`pixels`], [`embed`], [`table`], [`partition`], [`current`], [`moments`], [`pca`], [`plot`].
+//! Pure: [`event`], [`photo`], [`pixels`], [`embed`], [`table`], [`partition`], [`current`], [`moments`], [`pca`], [`plot`], [`metrics`].
 //! They talk to S3: [`store`], and by it [`ingest`], [`snapshot`], [`refit`], [`reject`], [`removal`].
 
 pub use fruitvec_pca::{moments, pca};
 
 pub mod config;
 pub mod current;
+mod deadline;
 pub mod embed;
 pub mod error;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod ingest;
 #[cfg(feature = "local")]
 pub mod local;
 mod memory;
+pub mod metrics;
 pub mod model;
 pub mod partition;
 pub mod photo;

@@ -56,7 +56,7 @@ fn bad() -> Vec<Bad> {
 }
 
 async fn assert_rejected(world: &World, bad: &Bad, outcome: &Outcome) {
-    let Outcome::Rejected { photo, rejection } = outcome else { panic!("{}: {outcome:?}", bad.name) };
+    let Outcome::Rejected { photo, rejection, .. } = outcome else { panic!("{}: {outcome:?}", bad.name) };
     assert_eq!(rejection.code, bad.code, "{}: {rejection}", bad.name);
     let reject = world.reject(photo).await;
     assert_eq!(reject.code, bad.code);

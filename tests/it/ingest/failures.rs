@@ -154,7 +154,7 @@ async fn of_a_photo_over_the_byte_limit_the_body_is_not_fetched() {
     std::fs::File::create(world.file(key)).unwrap().set_len(SIZE).unwrap();
     let wire = Wire::to(&world).await;
     let outcomes = ingest(&wire.store(&world), Limits::default()).ingest(&[created(key)]).await;
-    let Outcome::Rejected { photo, rejection } = &outcomes[0] else { panic!("{outcomes:?}") };
+    let Outcome::Rejected { photo, rejection, .. } = &outcomes[0] else { panic!("{outcomes:?}") };
     assert_eq!((photo.size_bytes, rejection.code.as_str()), (SIZE, "too_many_bytes"));
     // Sockets hold a few megabytes that nobody asked for.
     let brought = wire.faults.brought.load(Ordering::Relaxed);
