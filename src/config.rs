@@ -21,6 +21,9 @@ pub const MAX_PHOTO_PIXELS: &str = "FRUITVEC_MAX_PHOTO_PIXELS";
 pub const MAX_DECODED_BYTES: &str = "FRUITVEC_MAX_DECODED_BYTES";
 /// How many photos are embedded at once. Default: the number of cores.
 pub const THREADS: &str = "FRUITVEC_THREADS";
+/// Words at which decoding panics where a file ends in them, so that tests see what a program makes of it. Debug builds only.
+#[cfg(debug_assertions)]
+pub const TEST_POISON: &str = "FRUITVEC_TEST_POISON";
 
 /// The settings of whatever ingests photos.
 #[derive(Debug, Clone, PartialEq, Eq)]

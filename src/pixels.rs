@@ -8,6 +8,8 @@
 mod decode;
 mod format;
 mod jpeg;
+#[cfg(debug_assertions)]
+mod poison;
 mod resize;
 mod tiff;
 
@@ -204,6 +206,8 @@ impl<B: AsRef<[u8]>> Pending<B> {
     /// `Panicked`.
     pub fn square(&self, side: u32, fit: Fit, filter: Filter) -> Result<Square, Rejection> {
         guarded(|| {
+            #[cfg(debug_assertions)]
+            poison::taste(self.bytes.as_ref());
             let raster = decode::raster(self.bytes.as_ref(), self.format, &self.stored_header())?;
             let square = resize::to_square(raster, side, fit, filter)?;
             resize::upright(square, self.orientation)
