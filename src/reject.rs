@@ -121,7 +121,8 @@ impl Reject {
     pub async fn record(&self, store: &Store, results_bucket: &str, model: &str) -> Result<()> {
         let partition = Partition { model: model.to_owned(), date: self.photo.date() };
         let key = reject_key(&partition, self.id());
-        let body = serde_json::to_vec_pretty(self).map_err(Error::schema(&key))?;
+        // On one line: what reads JSON as a table (Athena) takes a line for a row.
+        let body = serde_json::to_vec(self).map_err(Error::schema(&key))?;
         store.put(results_bucket, &key, "application/json", body).await.map(drop)
     }
 
