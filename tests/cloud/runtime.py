@@ -195,8 +195,9 @@ class _Instance:
 
     def stop(self):
         """Kills the process and what it has started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         with self._changed:
             self.ended = True
