@@ -1,0 +1,199 @@
+//! What is launched: a job, when it was scheduled, and what else the driver is told.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+
+use crate::error::{Error, Result};
+
+/// All our clusters, and all their steps, are named so.
+pub const NAME_PREFIX: &str = "fruitvec-";
+
+/// What the driver says itself: no parameter may say it again.
+const RESERVED: [&str; 7] = ["attempt", "job", "model", "photos", "results", "run", "scheduled_time"];
+
+/// The jobs that the driver on the cluster does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    /// Embed what events have missed, compact what they have scattered.
+    Backfill,
+    /// Fit the PCA to all current rows.
+    Pca,
+    /// Both.
+    Rebuild,
+}
+
+impl Job {
+    /// The job as it is written everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Backfill => "backfill",
+            Self::Pca => "pca",
+            Self::Rebuild => "rebuild",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        [Self::Backfill, Self::Pca, Self::Rebuild].into_iter().find(|job| job.as_str() == text).ok_or_else(
+            || Error::Event(format!("unknown job {text:?}: there are backfill, pca, rebuild and sweep")),
+        )
+    }
+}
+
+/// A value that the driver is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parameter {
+    /// `true`: an option without a value.
+    Flag,
+    /// A number or a text.
+    Value(String),
+}
+
+/// One job to launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The job.
+    pub job: Job,
+    /// When the schedule wanted it, UTC, whole seconds: with the job it names the run and its cluster, so that a second delivery
+    /// finds the first.
+    pub scheduled_time: OffsetDateTime,
+    /// What else the driver is told, by name: `retry_rejects` becomes `--retry-rejects`.
+    pub parameters: BTreeMap<String, Parameter>,
+}
+
+impl Launch {
+    /// The launch that an event asks for: `{"job", "scheduled_time", …}`.
+    ///
+    /// # Errors
+    /// [`Error::Event`] says which field is missing or makes no sense.
+    pub fn parse(event: &Map<String, Value>) -> Result<Self> {
+        let text = |name: &str| event.get(name).and_then(Value::as_str);
+        let job = Job::parse(text("job").unwrap_or_default())?;
+        let scheduled_time = text("scheduled_time").ok_or_else(|| {
+            Error::Event("scheduled_time is missing: give a time such as 2026-11-24T03:00:00Z".into())
+        })?;
+        let parsed = OffsetDateTime::parse(scheduled_time, &Rfc3339).ok();
+        let seconds = parsed.and_then(|time| time.to_offset(UtcOffset::UTC).replace_nanosecond(0).ok());
+        let scheduled_time = seconds.ok_or_else(|| {
+            Error::Event(format!("scheduled_time {scheduled_time:?} is no time such as 2026-11-24T03:00:00Z"))
+        })?;
+        let others = event.iter().filter(|(name, _)| *name != "job" && *name != "scheduled_time");
+        let parameters = others.filter_map(|(name, value)| parameter(name, value).transpose());
+        Ok(Self { job, scheduled_time, parameters: parameters.collect::<Result<_>>()? })
+    }
+
+    /// The event that asks for this launch.
+    #[must_use]
+    pub fn event(&self) -> Map<String, Value> {
+        let mut event = Map::new();
+        event.insert("job".into(), self.job.as_str().into());
+        event
+            .insert("scheduled_time".into(), self.scheduled_time.format(&Rfc3339).unwrap_or_default().into());
+        event.extend(self.parameters.iter().map(|(name, parameter)| match parameter {
+            Parameter::Flag => (name.clone(), true.into()),
+            Parameter::Value(value) => (name.clone(), value.as_str().into()),
+        }));
+        event
+    }
+
+    /// The run's id, and the name of its folder below `runs/`: `20261124T030000Z-backfill`.
+    #[must_use]
+    pub fn run(&self) -> String {
+        format!("{}-{}", self.compact_time(), self.job.as_str())
+    }
+
+    /// The cluster's name: `fruitvec-backfill-20261124T030000Z`, and `…-2` the second time.
+    #[must_use]
+    pub fn cluster(&self, attempt: u32) -> String {
+        let first = format!("{NAME_PREFIX}{}-{}", self.job.as_str(), self.compact_time());
+        if attempt > 1 { format!("{first}-{attempt}") } else { first }
+    }
+
+    /// Whether another launch wants the same done: it may be of another day.
+    #[must_use]
+    pub fn alike(&self, other: &Self) -> bool {
+        (self.job, &self.parameters) == (other.job, &other.parameters)
+    }
+
+    fn compact_time(&self) -> String {
+        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+        self.scheduled_time.format(format).unwrap_or_default()
+    }
+}
+
+/// A parameter, unless it is `false` or `null`: then it is as if it were not there.
+fn parameter(name: &str, value: &Value) -> Result<Option<(String, Parameter)>> {
+    let first_is_a_letter = name.starts_with(|first: char| first.is_ascii_lowercase());
+    let rest_fits = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if !first_is_a_letter || !rest_fits || RESERVED.contains(&name) {
+        return Err(Error::Event(format!("the parameter {name:?} can't be given to a job")));
+    }
+    let parameter = match value {
+        Value::Null | Value::Bool(false) => return Ok(None),
+        Value::Bool(true) => Parameter::Flag,
+        Value::Number(number) => Parameter::Value(number.to_string()),
+        Value::String(text) => Parameter::Value(text.clone()),
+        Value::Array(_) | Value::Object(_) => {
+            return Err(Error::Event(format!("the parameter {name} must be true, a number or a text")));
+        }
+    };
+    Ok(Some((name.to_owned(), parameter)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn parse(event: &Value) -> Result<Launch> {
+        Launch::parse(event.as_object().unwrap())
+    }
+
+    #[test]
+    fn run_and_cluster_are_named_by_job_and_time() {
+        let launch =
+            parse(&json!({"job": "backfill", "scheduled_time": "2026-11-24T04:00:00.5+01:00"})).unwrap();
+        assert_eq!(launch.scheduled_time, datetime!(2026-11-24 03:00:00 UTC));
+        assert_eq!(launch.run(), "20261124T030000Z-backfill");
+        assert_eq!(launch.cluster(1), "fruitvec-backfill-20261124T030000Z");
+        assert_eq!(launch.cluster(2), "fruitvec-backfill-20261124T030000Z-2");
+    }
+
+    #[test]
+    fn a_launch_is_found_again_in_its_event() {
+        let launch = parse(&json!({"job": "rebuild", "scheduled_time": "2026-11-24T03:00:00Z", "full": true,
+            "yes": false, "components": 5, "retry_rejects": "truncated", "project": null}))
+        .unwrap();
+        let kept: Vec<_> = launch.parameters.keys().map(String::as_str).collect();
+        assert_eq!(kept, ["components", "full", "retry_rejects"]);
+        assert_eq!(Launch::parse(&launch.event()).unwrap(), launch);
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_event_is_named() {
+        let time = "2026-11-24T03:00:00Z";
+        for (event, named) in [
+            (json!({"scheduled_time": time}), "unknown job \"\""),
+            (json!({"job": "sleep", "scheduled_time": time}), "unknown job \"sleep\""),
+            (json!({"job": "pca"}), "scheduled_time is missing"),
+            (json!({"job": "pca", "scheduled_time": "<aws.scheduler.scheduled-time>"}), "<aws.scheduler"),
+            (json!({"job": "pca", "scheduled_time": time, "run": "x"}), "\"run\" can't be given"),
+            (json!({"job": "pca", "scheduled_time": time, "--yes": true}), "\"--yes\" can't be given"),
+            (
+                json!({"job": "pca", "scheduled_time": time, "only": ["a"]}),
+                "only must be true, a number or a text",
+            ),
+        ] {
+            let error = parse(&event).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The way to a cluster: is there anything to do, may we, is there one already, start it, record it.
+//!
+//! Never two at once. The lease is taken before a cluster is started and names it afterwards; whoever finds a lease without a cluster's
+//! id can't know whether its owner has just called EMR, so nobody else, not even a retry of the same request, takes it before that
+//! invocation must be over. Then EMR is asked for a cluster of the lease's name.
+
+use std::time::Duration;
+
+use aws_sdk_emr::operation::run_job_flow::builders::RunJobFlowInputBuilder;
+use fruitvec::store::Store;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::config::Config;
+use crate::emr::{Cluster, Clusters, StartError, Which};
+use crate::error::{Error, Result};
+use crate::job::Launch;
+use crate::lease::{Held, Lease, LeaseFile};
+use crate::specification::specification;
+use crate::work::{Look, Work};
+
+/// How often the lease is read anew when another was quicker.
+const TRIES: u32 = 5;
+/// How long before its lease a cluster may seem to be created: clocks differ.
+const EARLIER: time::Duration = time::Duration::HOUR;
+/// What an invocation may last beyond its time: a call to EMR that was on its way when it was killed.
+const GRACE: Duration = Duration::from_secs(10);
+/// Pauses before EMR is asked for a cluster whose start has no answer: a list may be late.
+const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// What an invocation came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// There is a new cluster.
+    Launched {
+        /// Its name.
+        cluster: String,
+        /// Its id.
+        cluster_id: String,
+    },
+    /// Another delivery, or an earlier try, has launched it.
+    AlreadyLaunched {
+        /// The cluster's name.
+        cluster: String,
+        /// The cluster's id.
+        cluster_id: String,
+    },
+    /// It is launched when the cluster that runs has ended.
+    Waiting {
+        /// The name of the cluster that runs.
+        behind: String,
+        /// Its id.
+        cluster_id: String,
+    },
+    /// No cluster is needed.
+    NothingToDo {
+        /// How that is known.
+        because: String,
+    },
+}
+
+/// One invocation's way to a cluster.
+#[derive(Debug)]
+pub struct Launcher<'a, E> {
+    /// The settings.
+    pub config: &'a Config,
+    /// S3.
+    pub store: &'a Store,
+    /// EMR.
+    pub clusters: &'a E,
+    /// The lease.
+    pub lease: &'a LeaseFile,
+    /// The request's id: the owner of what is taken.
+    pub owner: &'a str,
+    /// The longest that an invocation of this function may last.
+    pub longest: Duration,
+}
+
+/// What came of trying to take the lease.
+enum Taken {
+    /// It is ours.
+    Ours(Held),
+    /// There is nothing to take it for, or it must wait.
+    Done(Outcome),
+}
+
+/// How things stand with a lease that is not ours.
+enum Standing {
+    /// It may be taken. A cluster that held it has ended.
+    Free(Option<Cluster>),
+    /// The same launch has its cluster.
+    Launched(String),
+    /// A cluster runs.
+    Behind(Cluster),
+}
+
+impl<E: Clusters> Launcher<'_, E> {
+    /// Launches a job, unless there is nothing to do, or it is launched already; behind a cluster that runs, it waits.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] while another launch is under way, [`Error::Start`] when there is no cluster, or it could not be recorded and
+    /// was terminated; of S3 and EMR.
+    pub async fn launch(&self, launch: &Launch, attempt: u32) -> Result<Outcome> {
+        let specification = specification(self.config, launch, attempt);
+        // Who comes again knows already that there is something to do.
+        if attempt == 1
+            && let Work::Nothing(because) = Look::new(self.store, self.config).at(launch).await?
+        {
+            self.forget(launch).await?;
+            return Ok(Outcome::NothingToDo { because });
+        }
+        match self.take(launch, attempt).await? {
+            Taken::Done(outcome) => Ok(outcome),
+            Taken::Ours(held) => self.start(launch, specification, held).await,
+        }
+    }
+
+    /// Launches what waits, if the cluster that it waits for has ended.
+    ///
+    /// # Errors
+    /// As [`Launcher::launch`].
+    pub async fn resume(&self) -> Result<Option<Outcome>> {
+        let Some(held) = self.lease.read().await? else { return Ok(None) };
+        for waiting in &held.lease.waiting {
+            let Some(launch) = waiting.launch() else { continue };
+            match self.launch(&launch, waiting.attempt).await? {
+                Outcome::NothingToDo { .. } => (),
+                outcome => return Ok(Some(outcome)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn take(&self, launch: &Launch, attempt: u32) -> Result<Taken> {
+        for _ in 0..TRIES {
+            let mut mine = Lease::of(launch, attempt, self.owner);
+            let Some(held) = self.lease.read().await? else {
+                match self.lease.write(&mine, None).await? {
+                    Some(held) => return Ok(Taken::Ours(held)),
+                    None => continue,
+                }
+            };
+            match self.standing(&held, &mine).await? {
+                Some(Standing::Launched(cluster_id)) => {
+                    let cluster = held.lease.cluster;
+                    return Ok(Taken::Done(Outcome::AlreadyLaunched { cluster, cluster_id }));
+                }
+                Some(Standing::Behind(cluster)) => {
+                    if self.wait(&held, launch, attempt).await? {
+                        let Cluster { name: behind, id: cluster_id, .. } = cluster;
+                        return Ok(Taken::Done(Outcome::Waiting { behind, cluster_id }));
+                    }
+                }
+                Some(Standing::Free(ended)) => {
+                    inherit(&mut mine, &held.lease, ended.as_ref());
+                    if let Some(held) = self.lease.write(&mine, Some(&held.etag)).await? {
+                        return Ok(Taken::Ours(held));
+                    }
+                }
+                None => (),
+            }
+        }
+        Err(Error::Refused("others write the lease all the time: it is tried again".into()))
+    }
+
+    /// How things stand with a lease; none when it has just changed.
+    async fn standing(&self, held: &Held, mine: &Lease) -> Result<Option<Standing>> {
+        let lease = &held.lease;
+        let id = match &lease.cluster_id {
+            Some(id) => id.clone(),
+            None if lease.released.is_some() => return Ok(Some(Standing::Free(None))),
+            None if held.age < self.longest + GRACE => {
+                return Err(Error::Refused(format!(
+                    "{} is just being launched, since {}: it is tried again",
+                    lease.cluster, lease.taken_at
+                )));
+            }
+            None => match self.find(&lease.cluster, lease.taken_at).await? {
+                None => return Ok(Some(Standing::Free(None))),
+                Some(found) => {
+                    // The next look at the lease sees it as any other.
+                    self.lease.write(&lease.recorded(&found.id), Some(&held.etag)).await?;
+                    return Ok(None);
+                }
+            },
+        };
+        let cluster = self.clusters.describe(&id).await?;
+        let called_off = cluster.as_ref().is_some_and(Cluster::is_called_off);
+        let same = lease.input == mine.input && mine.attempt <= lease.attempt;
+        Ok(Some(match cluster {
+            // A try that could not make sure of its record has called it off, and failed: this is the next.
+            _ if same && !called_off => Standing::Launched(id),
+            Some(cluster) if same && !cluster.has_ended() => return Err(ending(&cluster)),
+            Some(cluster) if !cluster.has_ended() => Standing::Behind(cluster),
+            ended => Standing::Free(ended),
+        }))
+    }
+
+    /// Our cluster of that name, created since about then. One that was called off without being recorded does not count: it was started
+    /// by a try that failed.
+    async fn find(&self, name: &str, since: OffsetDateTime) -> Result<Option<Cluster>> {
+        let mut calling_off = None;
+        let since = since.saturating_sub(EARLIER);
+        for listed in self.clusters.list(Which::Since(since)).await? {
+            if listed.name != name {
+                continue;
+            }
+            // Another deployment in this account may have a cluster of the same name.
+            match self.clusters.describe(&listed.id).await? {
+                Some(cluster) if !self.is_ours(&cluster) => (),
+                Some(cluster) if !cluster.is_called_off() => return Ok(Some(cluster)),
+                Some(cluster) if !cluster.has_ended() => calling_off = Some(cluster),
+                _ => (),
+            }
+        }
+        calling_off.map_or(Ok(None), |cluster| Err(ending(&cluster)))
+    }
+
+    /// Whether this deployment has started that cluster.
+    #[must_use]
+    pub fn is_ours(&self, cluster: &Cluster) -> bool {
+        cluster.deployment.as_deref() == Some(&self.config.results_bucket)
+    }
+
+    async fn start(
+        &self,
+        launch: &Launch,
+        specification: RunJobFlowInputBuilder,
+        held: Held,
+    ) -> Result<Outcome> {
+        let name = &held.lease.cluster;
+        // A second delivery may come when the first's cluster has ended, and its lease is long another's.
+        let since = launch.scheduled_time.min(held.lease.taken_at);
+        match self.find(name, since).await {
+            Ok(Some(found)) => {
+                self.record(&held, &found.id).await?;
+                return Ok(Outcome::AlreadyLaunched { cluster: name.clone(), cluster_id: found.id });
+            }
+            Ok(None) => (),
+            Err(error) => {
+                self.release(&held, &error.to_string()).await;
+                return Err(error);
+            }
+        }
+        let cluster_id = match self.clusters.start(specification).await {
+            Ok(id) => id,
+            Err(StartError::Refused(cause)) => {
+                self.release(&held, &cause).await;
+                return Err(Error::Start(format!("{name}: EMR has refused: {cause}")));
+            }
+            Err(StartError::Unknown(cause)) => self.trace(&held, &cause).await?,
+        };
+        self.record_or_terminate(&held, &cluster_id).await?;
+        Ok(Outcome::Launched { cluster: name.clone(), cluster_id })
+    }
+
+    /// The cluster of a start without an answer.
+    async fn trace(&self, held: &Held, cause: &str) -> Result<String> {
+        let Lease { cluster, taken_at, .. } = &held.lease;
+        for pause in PAUSES {
+            tokio::time::sleep(pause).await;
+            if let Some(found) = self.find(cluster, *taken_at).await? {
+                tracing::warn!(cluster, cluster_id = found.id, cause, "the answer to its start was lost");
+                return Ok(found.id);
+            }
+        }
+        // The lease stays as it is: the next who comes asks EMR once more, when the answer is certain.
+        Err(Error::Start(format!(
+            "{cluster}: {cause}; no cluster of that name is there yet: it is tried again"
+        )))
+    }
+
+    async fn record_or_terminate(&self, held: &Held, cluster_id: &str) -> Result<()> {
+        let Err(error) = self.record(held, cluster_id).await else { return Ok(()) };
+        let cluster = &held.lease.cluster;
+        match self.clusters.terminate(cluster_id).await {
+            Ok(()) => Err(Error::Start(format!(
+                "{cluster} ({cluster_id}) was started but could not be recorded ({error}): it is being terminated"
+            ))),
+            Err(second) => Err(Error::Start(format!(
+                "{cluster} ({cluster_id}) was started but could neither be recorded ({error}) nor terminated ({second}): \
+                 terminate it by hand unless leases/cluster.json names it"
+            ))),
+        }
+    }
+
+    /// Writes the cluster's id into our lease.
+    async fn record(&self, held: &Held, cluster_id: &str) -> Result<()> {
+        let mut held = held.clone();
+        for _ in 0..TRIES {
+            if self.lease.write(&held.lease.recorded(cluster_id), Some(&held.etag)).await?.is_some() {
+                return Ok(());
+            }
+            match self.lease.read().await? {
+                Some(now) if now.lease == held.lease => held = now,
+                _ => return Err(Error::Refused("another has taken the lease".into())),
+            }
+        }
+        Err(Error::Refused("the lease can't be written just now".into()))
+    }
+
+    /// Gives our lease back. That only saves time: without it the lease is free once this invocation must be over.
+    async fn release(&self, held: &Held, why: &str) {
+        let released = Lease { released: Some(why.to_owned()), ..held.lease.clone() };
+        if let Err(error) = self.lease.write(&released, Some(&held.etag)).await {
+            tracing::warn!(%error, "the lease could not be released");
+        }
+    }
+
+    /// Notes in the lease that a launch waits. Returns whether it is noted.
+    async fn wait(&self, held: &Held, launch: &Launch, attempt: u32) -> Result<bool> {
+        let mut lease = held.lease.clone();
+        lease.await_turn(launch, attempt);
+        Ok(lease == held.lease || self.lease.write(&lease, Some(&held.etag)).await?.is_some())
+    }
+
+    /// Takes a launch with nothing to do away from those that wait.
+    async fn forget(&self, launch: &Launch) -> Result<()> {
+        for _ in 0..TRIES {
+            let Some(held) = self.lease.read().await? else { return Ok(()) };
+            let mut lease = held.lease.clone();
+            lease.drop_waiting(launch);
+            if lease == held.lease || self.lease.write(&lease, Some(&held.etag)).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ending(cluster: &Cluster) -> Error {
+    Error::Refused(format!("{} ({}) is just ending: it is tried again", cluster.name, cluster.id))
+}
+
+/// What a new lease takes over from the last: who waits, and a launch whose cluster could not be prepared and
+/// that has not been tried again, since the event that asks for it may come later than this launch.
+fn inherit(mine: &mut Lease, last: &Lease, ended: Option<&Cluster>) {
+    mine.waiting.clone_from(&last.waiting);
+    if last.attempt == 1
+        && last.input != mine.input
+        && ended.is_some_and(Cluster::failed_to_bootstrap)
+        && let Ok(failed) = last.launch()
+    {
+        mine.await_turn(&failed, 2);
+    }
+}

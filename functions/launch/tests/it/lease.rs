@@ -1,0 +1,253 @@
+//! Never two clusters at once, and the lease tells the truth.
+
+use std::time::Duration;
+
+use aws_sdk_emr::types::ClusterState;
+use fruitvec_launch::LEASE_KEY;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::fixture::{RESULTS, Start, World, backfill, outcome, pca};
+
+#[tokio::test]
+async fn a_launch_starts_a_cluster_and_records_it() {
+    let world = World::start().await;
+    assert_eq!(world.outcome("a", backfill()).await, "launched");
+    let cluster = world.the_one_cluster().await;
+    assert_eq!(cluster.name, "fruitvec-backfill-20261124T030000Z");
+    let lease = serde_json::to_value(world.lease().await).unwrap();
+    for (field, value) in [
+        ("version", json!(1)),
+        ("owner", json!("a")),
+        ("job", json!("backfill")),
+        ("scheduled_time", json!("2026-11-24T03:00:00Z")),
+        ("input", backfill()),
+        ("attempt", json!(1)),
+        ("cluster", json!(cluster.name)),
+        ("cluster_id", json!(cluster.id)),
+    ] {
+        assert_eq!(lease[field], value, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn delivered_twice_there_is_one_cluster() {
+    let world = World::start().await;
+    assert_eq!(world.outcome("a", backfill()).await, "launched");
+    for request_id in ["a", "b"] {
+        assert_eq!(world.outcome(request_id, backfill()).await, "already_launched");
+    }
+    world.the_one_cluster().await;
+    assert_eq!(world.emr.starts(), 1);
+}
+
+#[tokio::test]
+async fn delivered_again_when_its_cluster_has_long_ended_there_is_no_second() {
+    let world = World::start().await;
+    world.outcome("a", backfill()).await;
+    let first = world.the_one_cluster().await;
+    world.emr.turn(&first.id, ClusterState::Terminated, "ALL_STEPS_COMPLETED");
+    assert_eq!(world.outcome("b", backfill()).await, "already_launched");
+    assert_eq!(world.outcome("c", pca()).await, "launched");
+    let second = world.the_one_cluster().await;
+    world.emr.turn(&second.id, ClusterState::Terminated, "ALL_STEPS_COMPLETED");
+    // The lease is another's by now: EMR knows.
+    assert_eq!(world.outcome("d", backfill()).await, "already_launched");
+    assert_eq!(world.emr.starts(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ten_deliveries_at_once_one_launches() {
+    // Different ones, and one that Lambda delivers ten times.
+    for same in [false, true] {
+        let world = World::start().await;
+        let mut deliveries = JoinSet::new();
+        for number in 0..10 {
+            let request_id = if same { "a".to_owned() } else { number.to_string() };
+            deliveries.spawn(world.invocation(&request_id, backfill()));
+        }
+        let outcomes: Vec<_> = deliveries.join_all().await.iter().map(outcome).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| *outcome == "launched").count(), 1, "{outcomes:?}");
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| ["launched", "already_launched", "Refused"].contains(&outcome.as_str()))
+        );
+        world.the_one_cluster().await;
+        assert_eq!(world.emr.starts(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_jobs_at_once_one_launches_and_the_other_waits_for_it() {
+    let world = World::start().await;
+    let mut deliveries = JoinSet::new();
+    deliveries.spawn(world.invocation("a", backfill()));
+    deliveries.spawn(world.invocation("b", pca()));
+    let outcomes: Vec<_> = deliveries.join_all().await.iter().map(outcome).collect();
+    assert!(outcomes.contains(&"launched".to_owned()), "{outcomes:?}");
+    let first = world.the_one_cluster().await;
+    // What was refused comes again: one of them is launched already.
+    let again = [world.outcome("a", backfill()).await, world.outcome("b", pca()).await];
+    assert!(
+        again.contains(&"already_launched".to_owned()) && again.contains(&"waiting".to_owned()),
+        "{again:?}"
+    );
+    assert_eq!(world.the_one_cluster().await, first);
+}
+
+/// A retry of Lambda has the same request id, but so has a second delivery of the same invocation, which may run beside the first.
+#[tokio::test]
+async fn a_kill_between_start_and_record_is_found_out_once_the_invocation_must_be_over() {
+    let world = World::start().await;
+    world.emr.next(Start::Hangs);
+    let killed = tokio::time::timeout(Duration::from_secs(2), world.invoke("a", backfill())).await;
+    assert!(killed.is_err());
+    assert_eq!((world.emr.living().len(), world.lease().await.cluster_id), (1, None));
+    for request_id in ["a", "b"] {
+        assert_eq!(world.outcome(request_id, backfill()).await, "Refused");
+    }
+    assert_eq!(world.outcome("c", pca()).await, "Refused");
+    world.age_lease();
+    assert_eq!(world.outcome("a", backfill()).await, "already_launched");
+    world.the_one_cluster().await;
+    assert_eq!(world.emr.starts(), 1);
+}
+
+#[tokio::test]
+async fn whoever_comes_records_the_cluster_of_a_launch_that_was_killed() {
+    let world = World::start().await;
+    world.emr.next(Start::Hangs);
+    tokio::time::timeout(Duration::from_secs(2), world.invoke("a", backfill())).await.unwrap_err();
+    world.age_lease();
+    assert_eq!(world.outcome("c", pca()).await, "waiting");
+    let cluster = world.the_one_cluster().await;
+    assert_eq!(
+        (world.lease().await.owner.as_str(), cluster.name.starts_with("fruitvec-backfill")),
+        ("a", true)
+    );
+}
+
+#[tokio::test]
+async fn a_kill_before_the_start_costs_only_time() {
+    let world = World::start().await;
+    world.emr.next(Start::Refuses);
+    world.outcome("a", backfill()).await;
+    // As it was before EMR refused.
+    let mut lease = world.lease().await;
+    lease.released = None;
+    world.put_json(LEASE_KEY, &serde_json::to_value(lease).unwrap()).await;
+    assert_eq!(world.outcome("a", backfill()).await, "Refused");
+    world.age_lease();
+    assert_eq!(world.outcome("a", backfill()).await, "launched");
+    world.the_one_cluster().await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_emr_frees_the_lease() {
+    let world = World::start().await;
+    world.emr.next(Start::Refuses);
+    let error = world.invoke("a", backfill()).await.unwrap_err().to_string();
+    assert!(error.contains("no such subnet"), "{error}");
+    assert_eq!(world.lease().await.released.as_deref(), Some("no such subnet"));
+    assert_eq!(world.outcome("b", pca()).await, "launched");
+    world.the_one_cluster().await;
+}
+
+#[tokio::test]
+async fn a_start_whose_answer_is_lost_is_not_repeated_but_looked_for() {
+    let world = World::start().await;
+    world.emr.next(Start::LosesReply);
+    assert_eq!(world.outcome("a", backfill()).await, "launched");
+    world.the_one_cluster().await;
+    assert_eq!(world.emr.starts(), 1);
+}
+
+#[tokio::test]
+async fn a_start_that_left_no_trace_is_tried_again_when_that_is_certain() {
+    let world = World::start().await;
+    world.emr.next(Start::NeverArrives);
+    assert_eq!(world.outcome("a", backfill()).await, "NotLaunched");
+    assert_eq!(world.outcome("a", backfill()).await, "Refused");
+    world.age_lease();
+    assert_eq!(world.outcome("a", backfill()).await, "launched");
+    world.the_one_cluster().await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_can_not_be_recorded_is_terminated() {
+    let world = World::start().await;
+    let other = World::start().await;
+    other.outcome("b", pca()).await;
+    world.emr.next(Start::Overtaken(world.store.clone(), Box::new(other.lease().await)));
+    let error = world.invoke("a", backfill()).await.unwrap_err().to_string();
+    assert!(error.contains("fruitvec-backfill-20261124T030000Z (j-1)"), "{error}");
+    assert!(error.contains("is being terminated"), "{error}");
+    assert_eq!(world.emr.living()[0].state, ClusterState::Terminating);
+    // Nobody has recorded it, so it counts for nothing once it is gone; until then it is one too many.
+    world.emr.turn("j-1", ClusterState::Terminated, "USER_REQUEST");
+    assert_eq!(world.outcome("a", backfill()).await, "launched");
+    world.the_one_cluster().await;
+}
+
+#[tokio::test]
+async fn a_lease_is_taken_over_only_when_its_cluster_has_ended() {
+    for (state, wanted) in [
+        (ClusterState::Starting, "waiting"),
+        (ClusterState::Bootstrapping, "waiting"),
+        (ClusterState::Running, "waiting"),
+        (ClusterState::Waiting, "waiting"),
+        (ClusterState::Terminating, "waiting"),
+        (ClusterState::from("A_STATE_OF_TOMORROW"), "waiting"),
+        (ClusterState::Terminated, "launched"),
+        (ClusterState::TerminatedWithErrors, "launched"),
+    ] {
+        let world = World::start().await;
+        world.outcome("a", backfill()).await;
+        world.age_lease();
+        world.emr.turn("j-1", state.clone(), "");
+        assert_eq!(world.outcome("b", pca()).await, wanted, "{state:?}");
+        world.the_one_cluster().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_emr_does_not_know_has_ended() {
+    let world = World::start().await;
+    world.outcome("a", backfill()).await;
+    let mut lease = world.lease().await;
+    lease.cluster_id = Some("j-FORGOTTEN".into());
+    world.put_json(LEASE_KEY, &serde_json::to_value(lease).unwrap()).await;
+    assert_eq!(world.outcome("b", pca()).await, "launched");
+}
+
+#[tokio::test]
+async fn a_cluster_of_another_deployment_is_not_taken_for_ours() {
+    let world = World::start().await;
+    world.emr.add("fruitvec-backfill-20261124T030000Z", "results-of-staging", Duration::ZERO);
+    assert_eq!(world.outcome("a", backfill()).await, "launched");
+    assert_eq!(world.lease().await.cluster_id.as_deref(), Some("j-2"));
+}
+
+#[tokio::test]
+async fn what_is_no_lease_is_named_and_nothing_is_started() {
+    let world = World::start().await;
+    world.put(RESULTS, LEASE_KEY).await;
+    let error = world.invoke("a", backfill()).await.unwrap_err().to_string();
+    assert!(error.contains("s3://results/leases/cluster.json") && error.contains("delete it"), "{error}");
+    assert_eq!(world.emr.starts(), 0);
+}
+
+#[tokio::test]
+async fn of_launches_that_wait_for_the_same_the_latest_is_enough() {
+    let world = World::start().await;
+    world.outcome("a", backfill()).await;
+    let wish = |day: u32, full: bool| json!({"job": "pca", "scheduled_time": format!("2026-11-{day}T04:00:00Z"), "full": full});
+    for (request_id, event) in
+        [wish(22, false), wish(29, false), wish(24, true), wish(15, false)].into_iter().enumerate()
+    {
+        assert_eq!(world.outcome(&request_id.to_string(), event).await, "waiting");
+    }
+    let waiting: Vec<_> = world.lease().await.waiting.iter().map(|it| it.launch().unwrap().run()).collect();
+    assert_eq!(waiting, ["20261129T040000Z-pca", "20261124T040000Z-pca"]);
+}
