@@ -1,6 +1,7 @@
 //! The table, the embeddings and the fit, as programs see them that share no code with ours.
 
 mod script;
+mod view;
 
 use std::fs;
 use std::path::Path;
