@@ -66,7 +66,7 @@ class Values:
         """A value with all its functions worked out; what is AWS::NoValue is left out."""
         match value:
             case {"Ref": name}:
-                return self._ref(name)
+                return self.ref(name)
             case {"Fn::GetAtt": [name, attribute]}:
                 return self._attribute(name, attribute)
             case {"Fn::GetAtt": str(path)}:
@@ -109,7 +109,8 @@ class Values:
         """The ARN of a resource."""
         return self._attribute(name, "Arn")
 
-    def _ref(self, name):
+    def ref(self, name):
+        """What Ref gives."""
         if name in self._pseudo:
             return self._pseudo[name]
         if parameter := self._template["Parameters"].get(name):
@@ -133,19 +134,19 @@ class Values:
         assert attribute == "Arn", f"not worked out here: {name}.{attribute}"
         match resource["Type"]:
             case "AWS::S3::Bucket":
-                return f"arn:aws:s3:::{self._ref(name)}"
+                return f"arn:aws:s3:::{self.ref(name)}"
             case "AWS::SQS::Queue":
                 return self._arn("sqs", self.of(resource["Properties"]["QueueName"]))
             case "AWS::IAM::Role":
-                return f"arn:aws:iam::{self._pseudo['AWS::AccountId']}:role/{self._ref(name)}"
+                return f"arn:aws:iam::{self._pseudo['AWS::AccountId']}:role/{self.ref(name)}"
             case "AWS::Lambda::Function":
-                return self._arn("lambda", f"function:{self._ref(name)}")
+                return self._arn("lambda", f"function:{self.ref(name)}")
             case "AWS::Logs::LogGroup":
-                return self._arn("logs", f"log-group:{self._ref(name)}:*")
+                return self._arn("logs", f"log-group:{self.ref(name)}:*")
             case "AWS::Events::Rule":
                 return self._arn("events", f"rule/{name}")
             case "AWS::CloudWatch::Alarm":
-                return self._arn("cloudwatch", f"alarm:{self._ref(name)}")
+                return self._arn("cloudwatch", f"alarm:{self.ref(name)}")
         raise AssertionError(f"not worked out here: {name}.{attribute}")
 
     def _arn(self, service, resource):
@@ -160,6 +161,6 @@ class Values:
             name = found[1]
             if name in variables:
                 return self.of(variables[name])
-            return self._attribute(*name.split(".", 1)) if "." in name else str(self._ref(name))
+            return self._attribute(*name.split(".", 1)) if "." in name else str(self.ref(name))
 
         return re.sub(r"\$\{([A-Za-z0-9:.]+)\}", value, text)

@@ -151,7 +151,7 @@ def test_no_role_is_allowed_all_resources_where_a_name_would_do(template, values
 
 def test_resources_end_in_a_wildcard_only_below_a_name_or_where_ec2_makes_the_name_up(template, values):
     buckets = [values.arn("PhotosBucket"), values.arn("ResultsBucket")]
-    prefixes = {"ResultsBucket": "embeddings moments reduced rejects removals pca runs emr emr-logs leases".split()}
+    prefixes = {"ResultsBucket": "embeddings moments reduced rejects removals pca runs emr emr-logs".split()}
     allowed = {f"{buckets[0]}/*", f"{buckets[0]}/uploads/*"} | {f"{buckets[1]}/{prefix}/*" for prefix in prefixes["ResultsBucket"]}
     for role, action, resource, statement in granted(template, values):
         if "*" not in resource or resource == "*" or resource in allowed:
@@ -392,7 +392,7 @@ def test_every_alarm_reaches_people_and_says_what_is_wrong(template, values):
     assert set(alarms) == ALARMS
     for name in alarms:
         alarm = values.properties(name)
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [values._ref("Alarms")], name
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [values.ref("Alarms")], name
         assert alarm["TreatMissingData"] == "notBreaching" and len(alarm["AlarmDescription"].split()) > 5, name
     publishes = values.properties("AlarmsPolicy")["PolicyDocument"]["Statement"][0]
     assert publishes["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
