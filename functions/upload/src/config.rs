@@ -75,10 +75,7 @@ mod tests {
     fn an_expiry_that_s3_would_not_take_is_named_with_its_value() {
         for wrong in ["0", "604801", "5m", "-1"] {
             let error = read(&[(PHOTOS_BUCKET, "p"), (UPLOAD_EXPIRY_SECONDS, wrong)]).unwrap_err();
-            assert!(
-                error.to_string().contains(&format!("{UPLOAD_EXPIRY_SECONDS}={wrong}")),
-                "{error}"
-            );
+            assert!(error.to_string().contains(&format!("{UPLOAD_EXPIRY_SECONDS}={wrong}")), "{error}");
         }
     }
 }

@@ -74,7 +74,7 @@ impl Uploads {
                 return Err(Error::S3 { verb: "presign a put of", bucket, key, passing: false, cause });
             }
         };
-        let headers = presigned.headers().filter(|(name, _)| *name != "host");
+        let headers = presigned.headers().filter(|(name, _)| must_be_sent(presigned.uri(), name));
         Ok(Upload {
             url: presigned.uri().to_owned(),
             method: presigned.method().to_owned(),
@@ -97,6 +97,13 @@ impl Uploads {
         let put = put.content_type(wanted.media.name()).content_length(i64::try_from(wanted.size_bytes)?);
         put.presigned(from_now).await.map_err(|error| DisplayErrorContext(&error).to_string().into())
     }
+}
+
+/// Whether a header is one that the signature of this URL covers. The SDK also sets some that are its own, such as the id of a trace.
+/// `host` every client sends by itself.
+fn must_be_sent(url: &str, header: &str) -> bool {
+    let signed = url.split('&').find_map(|parameter| parameter.strip_prefix("X-Amz-SignedHeaders="));
+    header != "host" && signed.is_some_and(|names| names.split("%3B").any(|name| name == header))
 }
 
 /// A key that is new: its ULID has the time and 80 random bits.
@@ -140,6 +147,17 @@ mod tests {
         );
         let headers: Vec<_> = upload.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(headers, [("content-length", "1234"), ("content-type", "image/jpeg")]);
+    }
+
+    /// In a Lambda the SDK sets `x-amzn-trace-id`, which would tell the phone to send our trace to S3.
+    #[test]
+    fn of_the_headers_only_the_signed_ones_must_be_sent() {
+        let url =
+            "https://photos/k?X-Amz-Expires=300&X-Amz-SignedHeaders=content-length%3Bhost&X-Amz-Signature=ab";
+        assert!(must_be_sent(url, "content-length"));
+        for other in ["x-amzn-trace-id", "host", "content", "length"] {
+            assert!(!must_be_sent(url, other), "{other}");
+        }
     }
 
     /// A checksum in the signature would be refused with every photo: the phone computes none.
