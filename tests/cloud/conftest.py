@@ -68,7 +68,7 @@ class System:
         """The function that embeds. `through`: what stands before S3; `results`: another bucket than the template's; a variable
         that is None is not set."""
         environment = {
-            **self._variables("EmbedFunction"),
+            **self.variables("EmbedFunction"),
             **servers.environment(through or self.server),
             "FRUITVEC_RESULTS_BUCKET": results or self.stack.results_bucket,
             "FRUITVEC_MODELS_DIR": ROOT / "models",
@@ -79,10 +79,10 @@ class System:
     def upload(self, **variables):
         """The function that gives uploads."""
         return Function(
-            "upload", {**self._variables("UploadFunction"), **servers.environment(self.server), **variables}
+            "upload", {**self.variables("UploadFunction"), **servers.environment(self.server), **variables}
         )
 
-    def _variables(self, function):
+    def variables(self, function):
         """What the template sets."""
         return self.stack.values.properties(function)["Environment"]["Variables"]
 

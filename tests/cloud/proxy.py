@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import socket
+import sys
 import threading
 import urllib.parse
 from collections import Counter
@@ -38,7 +39,7 @@ class Call:
     @property
     def access_key(self):
         """The id of the key that it is signed with."""
-        return self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
+        return self.headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
 
     def writes(self, prefix):
         """Whether it writes an object below this prefix."""
@@ -47,6 +48,15 @@ class Call:
     def reads(self, prefix):
         """Whether it reads an object's bytes below this prefix."""
         return self.method == "GET" and self.key.startswith(prefix)
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A caller that is killed breaks its connections: that is what this is for."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Proxy:
@@ -65,8 +75,7 @@ class Proxy:
         self._attempts = Counter()
         self._counting = threading.Condition()
         self._connections = 0
-        self._listener = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._listener.daemon_threads = True
+        self._listener = _Listener(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def __enter__(self):
@@ -154,7 +163,7 @@ def _handler(proxy):
         def _serve(self):
             # All of the request is taken first: S3 too reads what it then refuses.
             body = self._body()
-            call = proxy.call(self.command, self.path, dict(self.headers.items()))
+            call = proxy.call(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
             fault = proxy.fault(call)
             if fault in ANSWERS:
                 return self._reply(*_refusal(fault))

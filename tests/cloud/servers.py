@@ -3,6 +3,7 @@
 What each is right for, and where it differs from AWS, is said at the tests that lean on it.
 """
 
+import configparser
 import contextlib
 import glob
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import boto3
 from botocore.config import Config
+from runtime import binary
 
 REGION = "eu-west-3"
 START_PATIENCE = 120.0
@@ -25,15 +27,16 @@ START_PATIENCE = 120.0
 class Server:
     """A server in a process group of its own, on a free port of 127.0.0.1."""
 
-    def __init__(self, tool, arguments, health, variables):
+    def __init__(self, command, health, variables, healthy=200):
         self.port = free_port()
-        self.folder = tempfile.TemporaryDirectory(prefix=f"fruitvec-{tool}-")
+        self.folder = tempfile.TemporaryDirectory(prefix="fruitvec-server-")
         self._log = Path(self.folder.name, "log")
+        self._healthy = healthy
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [python(tool), *(argument.format(port=self.port) for argument in arguments)],
+                [self._filled(part) for part in command],
                 cwd=self.folder.name,
-                env={**os.environ, **{name: value.format(port=self.port, folder=self.folder.name) for name, value in variables.items()}},
+                env={**os.environ, **{name: self._filled(value) for name, value in variables.items()}},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -64,6 +67,9 @@ class Server:
         with contextlib.suppress(OSError):
             self.folder.cleanup()
 
+    def _filled(self, text):
+        return text.format(port=self.port, folder=self.folder.name)
+
     def _await(self, health):
         deadline = time.monotonic() + START_PATIENCE
         while not self._answers(health):
@@ -78,8 +84,10 @@ class Server:
     def _answers(self, health):
         try:
             with urllib.request.urlopen(self.endpoint + health, timeout=10) as answer:
-                return answer.status == 200
-        except (OSError, urllib.error.URLError):
+                return answer.status == self._healthy
+        except urllib.error.HTTPError as answer:
+            return answer.code == self._healthy
+        except OSError:
             return False
 
     def _owns_its_port(self):
@@ -102,7 +110,8 @@ def localstack(**variables):
         "USE_SSL": "0",
         "DNS_ADDRESS": "0",
     }
-    server = Server("localstack", ["-m", "localstack.runtime.main"], "/_localstack/health", {**settings, **variables})
+    command = [python("localstack"), "-m", "localstack.runtime.main"]
+    server = Server(command, "/_localstack/health", {**settings, **variables})
     try:
         yield server
     finally:
@@ -112,8 +121,25 @@ def localstack(**variables):
 @contextlib.contextmanager
 def moto(**variables):
     """moto: EMR, IAM enforcement, S3 and SQS without signatures. `variables`: its settings."""
-    server = Server("moto", ["-m", "moto.server", "-H", "127.0.0.1", "-p", "{port}"], "/moto-api/data.json", variables)
+    command = [python("moto"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "{port}"]
+    server = Server(command, "/moto-api/data.json", variables)
     try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def embedded():
+    """The S3 that is built into the command line, with its buckets `photos` and `results`. It checks all signatures.
+    The server's `credentials` are what requests to it are signed with."""
+    # What is not signed is refused: then it answers.
+    server = Server([binary("fruitvec"), "serve", "--data", "{folder}/data", "--port", "{port}"], "/", {}, healthy=403)
+    try:
+        profile = configparser.ConfigParser()
+        profile.read(Path(server.folder.name, "data/.fruitvec/credentials"))
+        keys = profile["default"]
+        server.credentials = {"access_key": keys["aws_access_key_id"], "secret_key": keys["aws_secret_access_key"]}
         yield server
     finally:
         server.stop()

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import random
-import threading
 import tomllib
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import photos
@@ -89,11 +89,9 @@ def test_of_300_photos_bad_ones_and_repeats_among_them_each_is_there_exactly_onc
     # Two instances at once, as Lambda would have them.
     with cloud.embed(FRUITVEC_THREADS=1) as one, cloud.embed(FRUITVEC_THREADS=1) as other:
         pollers = [cloud.poller(one), cloud.poller(other)]
-        threads = [threading.Thread(target=poller.drain, daemon=True) for poller in pollers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor() as both:
+            for drained in [both.submit(poller.drain) for poller in pollers]:
+                drained.result()
     assert not pollers[0].errors and not pollers[1].errors
     assert len(pollers[0].received) + len(pollers[1].received) == 330
 
