@@ -2,7 +2,8 @@
 //!
 //! Never two at once. The lease is taken before a cluster is started and names it afterwards; whoever finds a lease without a cluster's
 //! id can't know whether its owner has just called EMR, so nobody else, not even a retry of the same request, takes it before that
-//! invocation must be over. Then EMR is asked for a cluster of the lease's name.
+//! invocation must be over: Lambda may deliver one invocation twice at the same time, and a retry looks just like that. Then EMR is asked
+//! for a cluster of the lease's name.
 
 use std::time::Duration;
 
@@ -46,12 +47,10 @@ pub enum Outcome {
         /// The cluster's id.
         cluster_id: String,
     },
-    /// It is launched when the cluster that runs has ended.
+    /// It is launched when the cluster that runs, or is just being started, has ended.
     Waiting {
-        /// The name of the cluster that runs.
+        /// The name of that cluster.
         behind: String,
-        /// Its id.
-        cluster_id: String,
     },
     /// No cluster is needed.
     NothingToDo {
@@ -91,18 +90,17 @@ enum Standing {
     Free(Option<Cluster>),
     /// The same launch has its cluster.
     Launched(String),
-    /// A cluster runs.
-    Behind(Cluster),
+    /// A cluster runs, or is just being started.
+    Behind,
 }
 
 impl<E: Clusters> Launcher<'_, E> {
     /// Launches a job, unless there is nothing to do, or it is launched already; behind a cluster that runs, it waits.
     ///
     /// # Errors
-    /// [`Error::Refused`] while another launch is under way, [`Error::Start`] when there is no cluster, or it could not be recorded and
-    /// was terminated; of S3 and EMR.
+    /// [`Error::Refused`] while another delivery launches the same, [`Error::Start`] when there is no cluster, or it could not be recorded
+    /// and was terminated; of S3 and EMR.
     pub async fn launch(&self, launch: &Launch, attempt: u32) -> Result<Outcome> {
-        let specification = specification(self.config, launch, attempt);
         // Who comes again knows already that there is something to do.
         if attempt == 1
             && let Work::Nothing(because) = Look::new(self.store, self.config).at(launch).await?
@@ -110,18 +108,19 @@ impl<E: Clusters> Launcher<'_, E> {
             self.forget(launch).await?;
             return Ok(Outcome::NothingToDo { because });
         }
-        match self.take(launch, attempt).await? {
-            Taken::Done(outcome) => Ok(outcome),
-            Taken::Ours(held) => self.start(launch, specification, held).await,
-        }
+        self.secure(launch, attempt).await
     }
 
-    /// Launches what waits, if the cluster that it waits for has ended.
+    /// Launches what waits, if the cluster that it waits for has ended; but first a launch that was cut off half way, by a kill or an
+    /// answer that never came, and that Lambda's retries have not put right.
     ///
     /// # Errors
     /// As [`Launcher::launch`].
     pub async fn resume(&self) -> Result<Option<Outcome>> {
         let Some(held) = self.lease.read().await? else { return Ok(None) };
+        if held.lease.is_open() && !self.is_fresh(&held) {
+            return self.secure(&held.lease.launch()?, held.lease.attempt).await.map(Some);
+        }
         for waiting in &held.lease.waiting {
             let Some(launch) = waiting.launch() else { continue };
             match self.launch(&launch, waiting.attempt).await? {
@@ -130,6 +129,20 @@ impl<E: Clusters> Launcher<'_, E> {
             }
         }
         Ok(None)
+    }
+
+    /// Sees to it that the cluster of a launch is there, once, now or later.
+    async fn secure(&self, launch: &Launch, attempt: u32) -> Result<Outcome> {
+        let specification = specification(self.config, launch, attempt);
+        match self.take(launch, attempt).await? {
+            Taken::Done(outcome) => Ok(outcome),
+            Taken::Ours(held) => self.start(launch, specification, held).await,
+        }
+    }
+
+    /// Whether the invocation that wrote the lease last may still be running.
+    fn is_fresh(&self, held: &Held) -> bool {
+        held.age < self.longest + GRACE
     }
 
     async fn take(&self, launch: &Launch, attempt: u32) -> Result<Taken> {
@@ -146,10 +159,9 @@ impl<E: Clusters> Launcher<'_, E> {
                     let cluster = held.lease.cluster;
                     return Ok(Taken::Done(Outcome::AlreadyLaunched { cluster, cluster_id }));
                 }
-                Some(Standing::Behind(cluster)) => {
+                Some(Standing::Behind) => {
                     if self.wait(&held, launch, attempt).await? {
-                        let Cluster { name: behind, id: cluster_id, .. } = cluster;
-                        return Ok(Taken::Done(Outcome::Waiting { behind, cluster_id }));
+                        return Ok(Taken::Done(Outcome::Waiting { behind: held.lease.cluster }));
                     }
                 }
                 Some(Standing::Free(ended)) => {
@@ -167,15 +179,17 @@ impl<E: Clusters> Launcher<'_, E> {
     /// How things stand with a lease; none when it has just changed.
     async fn standing(&self, held: &Held, mine: &Lease) -> Result<Option<Standing>> {
         let lease = &held.lease;
+        let same = lease.input == mine.input && mine.attempt <= lease.attempt;
         let id = match &lease.cluster_id {
             Some(id) => id.clone(),
             None if lease.released.is_some() => return Ok(Some(Standing::Free(None))),
-            None if held.age < self.longest + GRACE => {
+            None if self.is_fresh(held) && same => {
                 return Err(Error::Refused(format!(
                     "{} is just being launched, since {}: it is tried again",
                     lease.cluster, lease.taken_at
                 )));
             }
+            None if self.is_fresh(held) => return Ok(Some(Standing::Behind)),
             None => match self.find(&lease.cluster, lease.taken_at).await? {
                 None => return Ok(Some(Standing::Free(None))),
                 Some(found) => {
@@ -187,12 +201,13 @@ impl<E: Clusters> Launcher<'_, E> {
         };
         let cluster = self.clusters.describe(&id).await?;
         let called_off = cluster.as_ref().is_some_and(Cluster::is_called_off);
-        let same = lease.input == mine.input && mine.attempt <= lease.attempt;
         Ok(Some(match cluster {
             // A try that could not make sure of its record has called it off, and failed: this is the next.
             _ if same && !called_off => Standing::Launched(id),
             Some(cluster) if same && !cluster.has_ended() => return Err(ending(&cluster)),
-            Some(cluster) if !cluster.has_ended() => Standing::Behind(cluster),
+            Some(cluster) if !cluster.has_ended() => Standing::Behind,
+            // EMR may need a moment to know what it has just started.
+            None if self.is_fresh(held) => Standing::Behind,
             ended => Standing::Free(ended),
         }))
     }
@@ -287,25 +302,30 @@ impl<E: Clusters> Launcher<'_, E> {
 
     /// Writes the cluster's id into our lease.
     async fn record(&self, held: &Held, cluster_id: &str) -> Result<()> {
-        let mut held = held.clone();
-        for _ in 0..TRIES {
-            if self.lease.write(&held.lease.recorded(cluster_id), Some(&held.etag)).await?.is_some() {
-                return Ok(());
-            }
-            match self.lease.read().await? {
-                Some(now) if now.lease == held.lease => held = now,
-                _ => return Err(Error::Refused("another has taken the lease".into())),
-            }
-        }
-        Err(Error::Refused("the lease can't be written just now".into()))
+        self.change(held, |lease| lease.recorded(cluster_id)).await
     }
 
     /// Gives our lease back. That only saves time: without it the lease is free once this invocation must be over.
     async fn release(&self, held: &Held, why: &str) {
-        let released = Lease { released: Some(why.to_owned()), ..held.lease.clone() };
-        if let Err(error) = self.lease.write(&released, Some(&held.etag)).await {
+        let released = |lease: &Lease| Lease { released: Some(why.to_owned()), ..lease.clone() };
+        if let Err(error) = self.change(held, released).await {
             tracing::warn!(%error, "the lease could not be released");
         }
+    }
+
+    /// Changes our lease, to which others may just be adding what waits.
+    async fn change(&self, held: &Held, changed: impl Fn(&Lease) -> Lease) -> Result<()> {
+        let mut now = held.clone();
+        for _ in 0..TRIES {
+            if self.lease.write(&changed(&now.lease), Some(&now.etag)).await?.is_some() {
+                return Ok(());
+            }
+            now = match self.lease.read().await? {
+                Some(now) if now.lease.is_held_as(&held.lease) => now,
+                _ => return Err(Error::Refused("another has taken the lease".into())),
+            };
+        }
+        Err(Error::Refused("the lease can't be written just now".into()))
     }
 
     /// Notes in the lease that a launch waits. Returns whether it is noted.

@@ -103,6 +103,19 @@ impl Lease {
         Launch::parse(&self.input)
     }
 
+    /// Whether nothing is known yet of the cluster that it was taken for.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.cluster_id.is_none() && self.released.is_none()
+    }
+
+    /// Whether it is still held as it was when this was read: others add only to what waits.
+    #[must_use]
+    pub fn is_held_as(&self, before: &Self) -> bool {
+        let waiting = before.waiting.clone();
+        Self { waiting, ..self.clone() } == *before
+    }
+
     /// The same with its cluster. The launch waits no longer: until there is a cluster it stays among those that do, so that no failure
     /// loses it.
     #[must_use]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_emr::types::ClusterState;
 use serde_json::{Value, json};
 
-use crate::fixture::{Start, World, backfill, pca};
+use crate::fixture::{Start, World, backfill, pca, sweep};
 
 const HOURS: Duration = Duration::from_secs(13 * 3600);
 
@@ -13,10 +13,6 @@ fn ended(id: &str, name: &str, state: &str, reason: &str) -> Value {
     json!({"source": "aws.emr", "detail-type": "EMR Cluster State Change", "detail": {
         "clusterId": id, "name": name, "state": state,
         "stateChangeReason": json!({"code": reason, "message": "…"}).to_string()}})
-}
-
-fn sweep() -> Value {
-    json!({"job": "sweep", "scheduled_time": "2026-11-24T03:15:00Z"})
 }
 
 const BACKFILL: &str = "fruitvec-backfill-20261124T030000Z";

@@ -83,6 +83,14 @@ impl World {
         self.store.put(RESULTS, key, "application/json", body.to_string()).await.unwrap();
     }
 
+    /// A small object, put by hand: the embedded S3 has a file for each.
+    pub(crate) fn file(&self, bucket: &str, key: &str, age: Duration) {
+        let path = self.data.path().join(bucket).join(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, key).unwrap();
+        self.age(bucket, key, age);
+    }
+
     /// Lets S3 say that an object was written so long ago.
     pub(crate) fn age(&self, bucket: &str, key: &str, age: Duration) {
         let file = fs::File::options().write(true).open(self.data.path().join(bucket).join(key)).unwrap();
@@ -154,10 +162,16 @@ pub(crate) fn pca() -> Value {
     json!({"job": "pca", "scheduled_time": "2026-11-24T04:00:00Z"})
 }
 
+pub(crate) fn sweep() -> Value {
+    json!({"job": "sweep", "scheduled_time": "2026-11-24T03:15:00Z"})
+}
+
 /// How a start goes.
 pub(crate) enum Start {
     /// There is a cluster, and the answer says so.
     Works,
+    /// The same, after a while.
+    Slowly(Duration),
     /// There is none, and the answer says so.
     Refuses,
     /// There is a cluster, but the answer is lost.
@@ -240,6 +254,10 @@ impl Clusters for Fake {
         };
         match start {
             Start::Works => Ok(made()),
+            Start::Slowly(pause) => {
+                tokio::time::sleep(pause).await;
+                Ok(made())
+            }
             Start::Refuses => Err(StartError::Refused("no such subnet".into())),
             Start::NeverArrives => Err(StartError::Unknown("connection reset".into())),
             Start::LosesReply => {

@@ -221,16 +221,8 @@ async fn where_it_would_have_to_look_too_far_it_launches() {
 #[tokio::test]
 async fn a_listing_of_several_pages_is_read_to_its_end() {
     let world = settled().await;
-    let mut puts = tokio::task::JoinSet::new();
     for number in 0..1_100 {
-        let store = world.store.clone();
-        puts.spawn(
-            async move { store.put(PHOTOS, &format!("photos/Fig/{number}.jpg"), "", "x").await.unwrap() },
-        );
-    }
-    puts.join_all().await;
-    for number in 0..1_100 {
-        world.age(PHOTOS, &format!("photos/Fig/{number}.jpg"), 2 * HOUR);
+        world.file(PHOTOS, &format!("photos/Fig/{number}.jpg"), 2 * HOUR);
     }
     world.run("20261124T030000Z-backfill", "backfill", 1_102).await;
     assert!(!world.has_work(backfill()).await);
