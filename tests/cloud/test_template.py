@@ -122,6 +122,16 @@ def test_every_policy_stands_in_its_role(template, values):
     assert not of_kind(template, "AWS::IAM::Policy") and not of_kind(template, "AWS::IAM::ManagedPolicy")
 
 
+def test_policies_are_as_short_as_iam_takes_them(template):
+    """The quota of all inline policies of a role, white space not counted; with many subnets, as a large network has them."""
+    subnets = ",".join(f"subnet-{number:017x}" for number in range(12))
+    values = expand.Values(template, **{**deploy.PARAMETERS, "EmrSubnets": subnets})
+    for name in of_kind(template, "AWS::IAM::Role"):
+        documents = [policy["PolicyDocument"] for policy in values.properties(name)["Policies"]]
+        length = sum(len(json.dumps(document, separators=(",", ":"))) for document in documents)
+        assert length <= 10_240, (name, length)
+
+
 def test_no_role_is_allowed_an_action_with_a_wildcard(template, values):
     wild = [(role, action) for role, action, _, _ in granted(template, values) if "*" in action or "?" in action]
     assert not wild, wild
