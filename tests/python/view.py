@@ -54,7 +54,7 @@ def main(results, expected_file):
     for row, known in zip(found, expected, strict=True):
         assert row == known, f"{row}\nis not\n{known}"
     ((stored,),) = connection.sql("SELECT count(*) FROM embeddings").fetchall()
-    (refused, removed), = connection.sql("SELECT (SELECT count(*) FROM rejects), (SELECT count(*) FROM removals)").fetchall()
+    ((refused, removed),) = connection.sql("SELECT (SELECT count(*) FROM rejects), (SELECT count(*) FROM removals)").fetchall()
     assert stored > len(found) and refused and removed
     print(f"{len(found)} rows hold of {stored} stored, beside {refused} rejects and {removed} removals: all as the library has it")
 
