@@ -36,13 +36,11 @@ class Poller:
         # The invocations that failed as a whole.
         self.errors = []
 
-    def drain(self, messages=0, *, until=lambda: False, patience=PATIENCE):
-        """Polls until the queue is empty and at least so many different messages came, for they come some time after what they tell;
-        or until `until` says so."""
+    def drain(self, messages=0, patience=PATIENCE):
+        """Polls until the queue is empty and at least so many different messages came: they come some time after what they tell."""
         deadline = time.monotonic() + patience
-        while not until():
-            if not self.poll() and len(self.received) >= messages and is_empty(self.sqs, self.queue_url):
-                return
+        while len(self.received) < messages or not is_empty(self.sqs, self.queue_url):
+            self.poll()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(self.received)} of {messages} messages came; {self.errors[-3:]}")
 

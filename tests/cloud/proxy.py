@@ -166,7 +166,7 @@ def _handler(proxy):
             call = proxy.call(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
             fault = proxy.fault(call)
             if fault in ANSWERS:
-                return self._reply(*_refusal(fault))
+                return self._reply(*_refusal(fault, call))
             if fault == DROPPED:
                 return self._hang_up()
             status, reason, headers, reply = proxy.pass_on(self.command, self.path, self.headers.items(), body)
@@ -209,7 +209,9 @@ def _handler(proxy):
     return Handler
 
 
-def _refusal(fault):
+def _refusal(fault, call):
     status, reason, code, message = ANSWERS[fault]
-    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    # S3 repeats the token that has expired.
+    token = f"<Token-0>{call.headers.get('x-amz-security-token')}</Token-0>" if fault == EXPIRED else ""
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message>{token}</Error>'
     return status, reason, [("content-type", "application/xml")], body.encode()

@@ -5,6 +5,7 @@ import json
 import random
 import tomllib
 import urllib.request
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy
@@ -92,6 +93,7 @@ def test_of_300_photos_bad_ones_and_repeats_among_them_each_is_there_exactly_onc
         with ThreadPoolExecutor() as both:
             for drained in [both.submit(poller.drain) for poller in pollers]:
                 drained.result()
+        lines = [json.loads(line) for function in (one, other) for line in function.log]
     assert not pollers[0].errors and not pollers[1].errors
     assert len(pollers[0].received) + len(pollers[1].received) == 330
 
@@ -105,6 +107,14 @@ def test_of_300_photos_bad_ones_and_repeats_among_them_each_is_there_exactly_onc
     assert {photo.key: photo.code for photo in bad} == {photo.key: rejects.get(photo.key) for photo in bad}
     assert not {photo.key for photo in bad} & set(rows)
     cloud.assert_nothing_is_left()
+
+    outcomes = Counter(line["fields"]["outcome"] for line in lines if "outcome" in line.get("fields", {}))
+    assert (outcomes["embedded"] + outcomes["already_there"] + outcomes["rejected"], outcomes["retried"]) == (330, 0)
+    counted = Counter()
+    for line in lines:
+        if "_aws" in line:
+            counted.update({name: line.get(name, 0) for name in ("embedded", "already_there", "rejected")})
+    assert counted == {name: outcomes[name] for name in counted}, "a line and a count for each"
 
 
 def test_a_message_that_is_no_event_is_given_up_and_costs_no_other(cloud):

@@ -170,7 +170,7 @@ class Credentials:
         return {
             "AccessKeyId": self.given[-1],
             "SecretAccessKey": "test",
-            "Token": f"token {len(self.given)}",
+            "Token": f"a token {len(self.given)}",
             "Expiration": (datetime.now(timezone.utc) + self.GOOD_FOR).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
@@ -214,6 +214,9 @@ def test_credentials_that_end_in_the_middle_of_a_batch_cost_nothing(cloud, batch
             send(cloud.sqs, cloud.stack.queue_url, batch.bodies)
             poller = cloud.poller(embed, retry_after=1)
             poller.drain(len(batch.bodies))
+            log = "\n".join(embed.log)
+        assert "ExpiredToken" in log, "why it failed is told"
+        assert not [secret for secret in (*credentials.given, "a token") if secret in log]
         assert not moments and proxy.faults[EXPIRED] >= 3, (moments, proxy.faults)
         assert {call.access_key for call in proxy.calls} == set(credentials.given)
         assert not poller.errors

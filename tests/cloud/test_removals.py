@@ -12,11 +12,17 @@ import pytest
 from poller import send, take
 
 
+@pytest.fixture(scope="module")
+def results(system):
+    """A bucket for the results of these tests."""
+    return system.bucket("fruitvec-removals")
+
+
 @pytest.fixture
-def bucket(cloud):
+def bucket(cloud, results):
     """The photos bucket, and a function that keeps up with it."""
-    with cloud.embed() as embed:
-        yield Bucket(cloud, embed)
+    with cloud.embed(results=results) as embed:
+        yield Bucket(cloud, embed, results)
     cloud.assert_nothing_is_left()
 
 
@@ -25,8 +31,9 @@ class Bucket:
 
     number = 50_000
 
-    def __init__(self, cloud, embed):
+    def __init__(self, cloud, embed, results):
         self.cloud = cloud
+        self.results = results
         self.poller = cloud.poller(embed)
         self.told = 0
 
@@ -55,7 +62,7 @@ class Bucket:
     def current(self, photo):
         """The photo's ETag in the table, if it has a row."""
         self.settle()
-        row = self.cloud.results().current_rows().get(photo.key)
+        row = self.cloud.results(self.results).current_rows().get(photo.key)
         return row and row["etag"]
 
 
