@@ -21,8 +21,9 @@ EVENTS = Path(__file__).parents[2] / "events"
 RESULTS = "results"
 PHOTOS = "photos"
 LEASE = "leases/cluster.json"
-# A launch that is not recorded is left alone for as long as an invocation may last, and this many seconds more.
-GRACE = 10.0
+# A launch that is not recorded is left alone for as long as an invocation may last, which is up to the test, and some seconds more.
+TIMEOUT = 6.0
+PATIENCE = 40.0
 HOUR = 3600.0
 
 
@@ -46,16 +47,21 @@ def variables(s3, emr, **others):
     }
 
 
+def filled(server, photos=PHOTOS, results=RESULTS):
+    """A client of S3, with a photo and a part in its buckets: every job has something to do."""
+    s3 = client("s3", server)
+    for bucket in (photos, results):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"})
+    s3.put_object(Bucket=photos, Key="photos/Kiwi/1.jpg", Body=b"photo")
+    part = "embeddings/model=fruit-mobilenetv2-035-128/date=2026-01-02/0a1b.parquet"
+    s3.put_object(Bucket=results, Key=part, Body=b"part")
+    return s3
+
+
 @pytest.fixture
 def s3(moto):
-    """Buckets with a photo and a part: every job has something to do."""
-    s3 = client("s3", moto)
-    for bucket in (PHOTOS, RESULTS):
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"})
-    s3.put_object(Bucket=PHOTOS, Key="photos/Kiwi/1.jpg", Body=b"photo")
-    part = "embeddings/model=fruit-mobilenetv2-035-128/date=2026-01-02/0a1b.parquet"
-    s3.put_object(Bucket=RESULTS, Key=part, Body=b"part")
-    return s3
+    """moto's S3."""
+    return filled(moto)
 
 
 @pytest.fixture
@@ -72,16 +78,16 @@ def launch(moto, s3, emr):
         yield function
 
 
-def lease(s3):
+def lease(s3, results=RESULTS):
     """What the lease says."""
-    return json.loads(s3.get_object(Bucket=RESULTS, Key=LEASE)["Body"].read())
+    return json.loads(s3.get_object(Bucket=results, Key=LEASE)["Body"].read())
 
 
-def the_one_cluster(s3, emr):
+def the_one_cluster(s3, emr, results=RESULTS):
     """The one living cluster: that it is one, and that the lease names it."""
     (cluster,) = emr.living()
-    assert lease(s3)["cluster_id"] == cluster["Id"]
-    assert lease(s3)["cluster"] == cluster["Name"]
+    assert lease(s3, results)["cluster_id"] == cluster["Id"]
+    assert lease(s3, results)["cluster"] == cluster["Name"]
     return cluster
 
 
@@ -159,21 +165,19 @@ def test_delivered_twice_there_is_one_cluster(moto, s3):
 
 
 @pytest.mark.parametrize("server", ["moto", "localstack"])
-def test_ten_at_once_start_one_cluster(server, request, moto, s3, emr):
+def test_ten_at_once_start_one_cluster(server, request, emr):
     """moto or LocalStack has the lease: both are right about conditional writes."""
-    if server == "localstack":
-        moto = request.getfixturevalue("localstack")
-        s3 = client("s3", moto)
-        for bucket in (PHOTOS, RESULTS):
-            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"})
-        s3.put_object(Bucket=PHOTOS, Key="photos/Kiwi/1.jpg", Body=b"photo")
+    server = request.getfixturevalue(server)
+    photos, results = "photos-of-launch", "results-of-launch"
+    s3 = filled(server, photos, results)
+    settings = variables(server, emr, FRUITVEC_PHOTOS_BUCKET=photos, FRUITVEC_RESULTS_BUCKET=results)
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(10) as pool:
-        functions = [stack.enter_context(Function("launch", variables(moto, emr))) for _ in range(10)]
+        functions = [stack.enter_context(Function("launch", settings)) for _ in range(10)]
         outcomes = list(pool.map(_outcome, functions))
     assert outcomes.count("launched") == 1, outcomes
     assert set(outcomes) <= {"launched", "already_launched", "Refused"}, outcomes
     assert len(emr.starts) == 1
-    the_one_cluster(s3, emr)
+    the_one_cluster(s3, emr, results)
 
 
 def _outcome(function):
@@ -260,7 +264,7 @@ def test_a_start_without_a_trace_is_made_again_only_when_it_is_certain(launch, s
     assert len(emr.starts) == 1
     with pytest.raises(FunctionFailed, match="just being launched"):
         launch.invoke(event("backfill"), request_id="a")
-    eventually(launch, event("backfill"), "launched", within=40, timeout=10, request_id="a")
+    eventually(launch, event("backfill"), "launched", within=PATIENCE, timeout=TIMEOUT, request_id="a")
     assert len(emr.starts) == 2
     the_one_cluster(s3, emr)
 
@@ -279,7 +283,7 @@ def test_a_kill_between_start_and_record_is_put_right_by_lambda_s_retry(launch, 
     # The same request may be delivered once more while it runs: a retry can't be told from that.
     with pytest.raises(FunctionFailed, match="just being launched"):
         launch.invoke(event("backfill"), request_id="a")
-    answer = eventually(launch, event("backfill"), "already_launched", within=40, timeout=10, request_id="a")
+    answer = eventually(launch, event("backfill"), "already_launched", within=PATIENCE, timeout=TIMEOUT, request_id="a")
     assert answer["cluster_id"] == cluster["Id"]
     assert len(emr.starts) == 1
     the_one_cluster(s3, emr)
@@ -297,7 +301,7 @@ def test_a_cluster_that_can_not_be_recorded_is_terminated(moto, s3, emr):
         assert cluster["Status"]["State"] == "TERMINATING"
         between.arriving = lambda call: None
         emr.turn(cluster, "TERMINATED", "USER_REQUEST")
-        eventually(launch, event("backfill"), "launched", within=40, timeout=10, request_id="a")
+        eventually(launch, event("backfill"), "launched", within=PATIENCE, timeout=TIMEOUT, request_id="a")
     the_one_cluster(s3, emr)
 
 

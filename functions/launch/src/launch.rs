@@ -159,10 +159,8 @@ impl<E: Clusters> Launcher<'_, E> {
                     let cluster = held.lease.cluster;
                     return Ok(Taken::Done(Outcome::AlreadyLaunched { cluster, cluster_id }));
                 }
-                Some(Standing::Behind) => {
-                    if self.wait(&held, launch, attempt).await? {
-                        return Ok(Taken::Done(Outcome::Waiting { behind: held.lease.cluster }));
-                    }
+                Some(Standing::Behind) if self.wait(&held, launch, attempt).await? => {
+                    return Ok(Taken::Done(Outcome::Waiting { behind: held.lease.cluster }));
                 }
                 Some(Standing::Free(ended)) => {
                     inherit(&mut mine, &held.lease, ended.as_ref());
@@ -170,7 +168,7 @@ impl<E: Clusters> Launcher<'_, E> {
                         return Ok(Taken::Ours(held));
                     }
                 }
-                None => (),
+                Some(Standing::Behind) | None => (),
             }
         }
         Err(Error::Refused("others write the lease all the time: it is tried again".into()))

@@ -217,6 +217,18 @@ async fn a_cluster_that_can_not_be_recorded_is_terminated() {
     world.the_one_cluster().await;
 }
 
+/// S3 has taken the record, but every answer of it was lost.
+#[tokio::test]
+async fn a_cluster_that_was_called_off_although_it_is_recorded_is_launched_anew() {
+    let world = World::start().await;
+    world.outcome("a", backfill()).await;
+    world.emr.turn("j-1", ClusterState::Terminating, "USER_REQUEST");
+    assert_eq!(world.outcome("a", backfill()).await, "Refused");
+    world.emr.turn("j-1", ClusterState::Terminated, "USER_REQUEST");
+    assert_eq!(world.outcome("a", backfill()).await, "launched");
+    assert_eq!(world.the_one_cluster().await.id, "j-2");
+}
+
 #[tokio::test]
 async fn a_lease_is_taken_over_only_when_its_cluster_has_ended() {
     for (state, wanted) in [
