@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! event ──▶ function ──▶ launch ──▶ work            is there anything to do? (S3)
-//!              │            ├────▶ lease           may we? (S3: one object, conditional writes)
+//!              │            ├────▶ claim, lease    may we? (S3: one object, conditional writes)
 //!              │            ├────▶ specification   what a cluster is (pure)
 //!              │            └────▶ emr             start, list, describe, terminate
 //!              └─ sweep, ended clusters, failed steps
 //! ```
 
+mod claim;
 mod config;
 mod emr;
 mod error;
