@@ -1,6 +1,6 @@
 //! One byte budget for all photos that are under way.
 //!
-//! It has two halves, one for bodies, one for decoded pixels: a photo takes from the first, then from the second, and gives both back
+//! It has two parts, one for bodies, one for decoded pixels: a photo takes from the first, then from the second, and gives both back
 //! when it is done. Nobody who holds pixels waits for anything, so nobody waits for ever.
 
 use std::sync::Arc;
@@ -19,9 +19,8 @@ pub(crate) struct Memory {
 impl Memory {
     /// Just what the largest photo takes that the limits let in: small ones go side by side, of the largest one at a time.
     pub(crate) fn new(limits: &Limits, side: u32) -> Self {
-        let half = kib(limits.memory(side).max(body(limits.bytes)));
-        let semaphore = || Arc::new(Semaphore::new(half as usize));
-        Self { bodies: semaphore(), pixels: semaphore() }
+        let room = |bytes| Arc::new(Semaphore::new(kib(bytes) as usize));
+        Self { bodies: room(body(limits.bytes)), pixels: room(limits.memory(side)) }
     }
 
     /// Waits until there is room for the body of an object of so many bytes.
