@@ -37,13 +37,13 @@ def environment(name, requirements):
     return str(folder / "bin/python")
 
 
-def worker(profile="bench"):
-    """The optimised build of benches/worker."""
-    say(f"build of the worker, profile {profile}")
-    environ = {"CARGO_TARGET_DIR": str(CACHE / "target"), "CARGO_INCREMENTAL": "0"} | os.environ
-    command = ["cargo", "bench", "--quiet", "--profile", profile, "--no-run", "--bench", "worker", "--message-format=json"]
-    build = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE, text=True)
-    messages = [json.loads(line) for line in build.stdout.splitlines()]
+def worker(build=("cargo", "bench", "--no-run"), environ=None):
+    """The optimised build of benches/worker. `build`: the command that builds it, and what is set for it."""
+    say("build of the worker")
+    environ = {"CARGO_TARGET_DIR": str(CACHE / "target"), "CARGO_INCREMENTAL": "0"} | os.environ | (environ or {})
+    command = [*build, "--quiet", "--bench", "worker", "--message-format=json"]
+    printed = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE, text=True).stdout
+    messages = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     built = [m for m in messages if m["reason"] == "compiler-artifact" and m["target"]["name"] == "worker"]
     return [built[-1]["executable"]]
 
