@@ -3,12 +3,12 @@
 import hashlib
 import http.client
 import socket
-import sys
 import threading
 import urllib.parse
 from collections import Counter
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from listening import Handler, Listening
 
 PATIENCE = 60.0
 
@@ -50,16 +50,7 @@ class Call:
         return self.method == "GET" and self.key.startswith(prefix)
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):
-        """A caller that is killed breaks its connections: that is what this is for."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class Proxy:
+class Proxy(Listening):
     """Stands at `endpoint` in front of a server; a context manager.
 
     `arriving(call)` is asked before a call is passed on and may name a fault; `answered(call, status)` is told when the server has
@@ -75,20 +66,7 @@ class Proxy:
         self._attempts = Counter()
         self._counting = threading.Condition()
         self._connections = 0
-        self._listener = _Listener(("127.0.0.1", 0), _handler(self))
-        threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown()
-        self._listener.server_close()
-
-    @property
-    def endpoint(self):
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._listener.server_port}"
+        super().__init__(_handler(self))
 
     def await_silence(self):
         """Returns when nobody is connected: what a killed process had on the wire is then done with."""
@@ -146,10 +124,7 @@ def a_third(seed):
 
 
 def _handler(proxy):
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class ProxyHandler(Handler):
         def setup(self):
             proxy.connected(1)
             super().setup()
@@ -203,10 +178,7 @@ def _handler(proxy):
             except OSError:
                 pass
 
-        def log_message(self, *_):
-            pass
-
-    return Handler
+    return ProxyHandler
 
 
 def _refusal(fault, call):

@@ -8,15 +8,14 @@ import datetime
 import http.client
 import itertools
 import json
-import sys
 import threading
 import time
 import urllib.parse
 from collections import defaultdict, deque
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import botocore.session
 from botocore.validate import ParamValidator
+from listening import Handler, Listening
 
 LIVING = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING")
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
@@ -70,35 +69,12 @@ class Refusal(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, request, client_address):
-        """A caller that is killed breaks its connections: that is what this is for."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Endpoint:
+class _Endpoint(Listening):
     """Listens at `endpoint`, keeps in `calls` what is asked, operation and request; a context manager."""
 
     def __init__(self):
         self.calls = []
-        self._listener = _Listener(("127.0.0.1", 0), _handler(self))
-        threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown()
-        self._listener.server_close()
-
-    @property
-    def endpoint(self):
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._listener.server_port}"
+        super().__init__(_handler(self))
 
     @property
     def starts(self):
@@ -236,10 +212,7 @@ def _time(number):
 
 
 def _handler(endpoint):
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class EmrHandler(Handler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             service, _, operation = self.headers.get("X-Amz-Target", "").partition(".")
@@ -248,14 +221,6 @@ def _handler(endpoint):
             if answer is None:
                 self.close_connection = True
                 return
-            status, body = answer
-            self.send_response(status)
-            self.send_header("Content-Type", "application/x-amz-json-1.1")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(*answer, "application/x-amz-json-1.1")
 
-        def log_message(self, *_):
-            pass
-
-    return Handler
+    return EmrHandler

@@ -10,10 +10,10 @@ import random
 import threading
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import photos
 import pytest
+from listening import Handler, Listening
 from poller import send, take
 from proxy import DROPPED, EXPIRED, FAULTS, Proxy, a_third
 from results import cosine
@@ -136,7 +136,7 @@ def test_a_function_killed_twenty_times_before_and_after_its_writes_loses_nothin
     cloud.assert_nothing_is_left()
 
 
-class Credentials:
+class Credentials(Listening):
     """The endpoint from which a function in a container has its credentials. Each time it is asked it gives others, which the SDK
     takes for good for a second: it renews them ten seconds before they end."""
 
@@ -144,16 +144,7 @@ class Credentials:
 
     def __init__(self):
         self.given = []
-        self._listener = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._listener.daemon_threads = True
-        threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown()
-        self._listener.server_close()
+        super().__init__(self._handler())
 
     @property
     def variables(self):
@@ -161,7 +152,7 @@ class Credentials:
         return {
             "AWS_ACCESS_KEY_ID": None,
             "AWS_SECRET_ACCESS_KEY": None,
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{self._listener.server_port}/credentials",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self.endpoint}/credentials",
         }
 
     def others(self):
@@ -177,19 +168,11 @@ class Credentials:
     def _handler(self):
         credentials = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class CredentialsHandler(Handler):
             def do_GET(self):
-                body = json.dumps(credentials.others()).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.reply(200, json.dumps(credentials.others()).encode())
 
-            def log_message(self, *_):
-                pass
-
-        return Handler
+        return CredentialsHandler
 
 
 def test_credentials_that_end_in_the_middle_of_a_batch_cost_nothing(cloud, batch):
