@@ -20,23 +20,18 @@ impl Memory {
     /// Just what the largest photo takes that the limits let in: small ones go side by side, of the largest one at a time.
     pub(crate) fn new(limits: &Limits, side: u32) -> Self {
         let room = |bytes| Arc::new(Semaphore::new(kib(bytes) as usize));
-        Self { bodies: room(body(limits.bytes)), pixels: room(limits.memory(side)) }
+        Self { bodies: room(limits.bytes), pixels: room(limits.memory(side)) }
     }
 
     /// Waits until there is room for the body of an object of so many bytes.
     pub(crate) async fn body(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
-        permits(&self.bodies, kib(body(bytes))).await
+        permits(&self.bodies, kib(bytes)).await
     }
 
     /// Waits until there is room for so many bytes of pixels.
     pub(crate) async fn pixels(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
         permits(&self.pixels, kib(bytes)).await
     }
-}
-
-/// A body stands in memory twice while it is put together of the pieces it came in.
-fn body(bytes: u64) -> u64 {
-    2 * bytes
 }
 
 fn kib(bytes: u64) -> u32 {

@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::photo::Photo;
 use crate::reject::{RejectCode, Rejection};
 
@@ -269,12 +269,20 @@ impl Opened {
     /// # Errors
     /// [`Error::S3`], which passes: the SDK does not retry a body that is cut off half way.
     pub async fn read(self) -> Result<Bytes> {
-        let Photo { bucket, key, .. } = self.photo;
-        match self.body.collect().await {
-            Ok(body) => Ok(body.into_bytes()),
-            Err(cause) => Err(Error::S3 { verb: "read", bucket, key, passing: true, cause: cause.into() }),
-        }
+        let Photo { bucket, key, size_bytes, .. } = self.photo;
+        let read = whole(self.body, size_bytes).await;
+        read.map_err(|cause| Error::S3 { verb: "read", bucket, key, passing: true, cause })
     }
+}
+
+/// The bytes of a body, in one allocation of the size that was told, so that none is kept twice.
+async fn whole(mut body: ByteStream, size: u64) -> Result<Bytes, Cause> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(size)?)?;
+    while let Some(piece) = body.try_next().await? {
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.into())
 }
 
 /// The one HTTPS client: rustls on ring, which needs nothing but a C compiler to build.
