@@ -4,6 +4,9 @@
 //! with the greatest (`last_modified`, `made_at`, photo id) holds; none does if that is a reject, or if a removal of the key
 //! reaches up to its `last_modified`. Everything that reads the table goes through here.
 //!
+//! A removal may spare one photo id: then it hides what is as old but that. So an older version of an object that came back, since the
+//! newer one was deleted for good, can hold although rows of a later `last_modified` are there.
+//!
 //! It works as an external merge sort by key, so that memory is bounded however many parts there are and however they are sorted:
 //! claims are collected, sorted and written to a temporary file whenever there are too many, and the files merged.
 
@@ -24,7 +27,7 @@ pub struct Claim {
     pub last_modified: i64,
     /// Microseconds since 1970: when the row or reject was made.
     pub made_at: i64,
-    /// The photo's id.
+    /// The photo's id; of a removal, the id that it spares, or zeros.
     pub photo_id: [u8; 16],
     /// Who says so.
     pub source: Source,
@@ -53,6 +56,32 @@ pub struct Standing {
     pub current: Option<Claim>,
     /// The rows and rejects that don't: superseded, removed, or stored twice.
     pub dead: Vec<Claim>,
+    /// The removals of the key.
+    pub removals: Vec<Claim>,
+}
+
+impl Standing {
+    /// Any of its claims: they are all of one bucket and key.
+    #[must_use]
+    pub fn any(&self) -> Option<&Claim> {
+        self.current.iter().chain(&self.dead).chain(&self.removals).next()
+    }
+
+    /// Its rows and rejects, whether they hold or not.
+    pub fn versions(&self) -> impl Iterator<Item = &Claim> {
+        self.current.iter().chain(&self.dead)
+    }
+
+    /// Whether a removal hides a version of the key.
+    #[must_use]
+    pub fn hides(&self, last_modified: i64, photo_id: &[u8; 16]) -> bool {
+        hidden(&self.removals, last_modified, photo_id)
+    }
+}
+
+/// Whether one of these removals reaches so far, and does not spare this photo.
+fn hidden(removals: &[Claim], last_modified: i64, photo_id: &[u8; 16]) -> bool {
+    removals.iter().any(|removal| removal.last_modified >= last_modified && removal.photo_id != *photo_id)
 }
 
 /// Claims on their way to be sorted.
@@ -189,25 +218,23 @@ impl Iterator for Merge {
 /// Hears the claims of one key in ascending order.
 #[derive(Default)]
 struct Judge {
-    removed_up_to: Option<i64>,
-    greatest: Option<Claim>,
-    dead: Vec<Claim>,
+    versions: Vec<Claim>,
+    removals: Vec<Claim>,
 }
 
 impl Judge {
     fn hear(&mut self, claim: Claim) {
-        if claim.source == Source::Removal {
-            self.removed_up_to = self.removed_up_to.max(Some(claim.last_modified));
-        } else {
-            self.dead.extend(self.greatest.replace(claim));
+        match claim.source {
+            Source::Removal => self.removals.push(claim),
+            Source::Row { .. } | Source::Reject => self.versions.push(claim),
         }
     }
 
-    fn standing(mut self) -> Standing {
-        let removed = |claim: &Claim| self.removed_up_to.is_some_and(|up_to| up_to >= claim.last_modified);
-        let (removed, current): (Vec<_>, Vec<_>) = self.greatest.into_iter().partition(removed);
-        self.dead.extend(removed);
-        Standing { current: current.into_iter().next(), dead: self.dead }
+    fn standing(self) -> Standing {
+        let Self { versions: mut dead, removals } = self;
+        let holds = |claim: &Claim| !hidden(&removals, claim.last_modified, &claim.photo_id);
+        let current = dead.iter().rposition(holds).map(|greatest| dead.remove(greatest));
+        Standing { current, dead, removals }
     }
 }
 
@@ -268,7 +295,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn claim(key: &str, last_modified: i64, made_at: i64, source: Source) -> Claim {
-        let photo_id = [u8::try_from(last_modified).unwrap(); 16];
+        let version = if source == Source::Removal { 0 } else { last_modified + 1 };
+        let photo_id = [u8::try_from(version).unwrap(); 16];
         Claim { bucket: "photos".into(), key: key.into(), last_modified, made_at, photo_id, source }
     }
 
@@ -326,13 +354,29 @@ mod tests {
         assert_eq!(current(&[row("a", 1, 0), row("a", 4, 1), claim("a", 5, 0, Source::Removal)]), None);
     }
 
+    /// An older version came back: the newer one was deleted for good.
+    #[test]
+    fn a_removal_hides_everything_but_what_it_spares() {
+        let (old, new) = (row("a", 1, 0), row("a", 4, 1));
+        let sparing = Claim { photo_id: old.photo_id, ..claim("a", 4, 0, Source::Removal) };
+        assert_eq!(current(&[old.clone(), new.clone(), sparing.clone()]), Some(old.source));
+        assert_eq!(current(&[new.clone(), sparing.clone()]), None);
+        assert_eq!(current(&[old, new, sparing, row("a", 5, 2)]), Some(Source::Row { part: 0, row: 2 }));
+    }
+
     fn any_claim() -> impl Strategy<Value = Claim> {
         let source = prop_oneof![
             4 => (0u32..3, 0u32..3).prop_map(|(part, row)| Source::Row { part, row }),
             1 => Just(Source::Reject),
             1 => Just(Source::Removal),
         ];
-        ("[a-c]{1,2}", 0i64..5, 0i64..3, source).prop_map(|(k, t, m, s)| claim(&k, t, m, s))
+        ("[a-c]{1,2}", 0i64..5, 0i64..3, source, 0u8..5).prop_map(|(k, t, m, s, spared)| {
+            let mut claim = claim(&k, t, m, s);
+            if s == Source::Removal {
+                claim.photo_id = [spared; 16];
+            }
+            claim
+        })
     }
 
     proptest! {
@@ -346,9 +390,10 @@ mod tests {
                 keys.entry(claim.key.clone()).or_default().push(claim.clone());
             }
             let expected: Vec<_> = keys.into_values().map(|claims| {
-                let removed = claims.iter().filter(|c| c.source == Source::Removal).map(|c| c.last_modified).max();
-                let greatest = claims.into_iter().filter(|c| c.source != Source::Removal).max();
-                greatest.filter(|c| removed.is_none_or(|up_to| up_to < c.last_modified))
+                let (removals, versions): (Vec<_>, Vec<_>) =
+                    claims.into_iter().partition(|c| c.source == Source::Removal);
+                let hides = |r: &Claim, c: &Claim| r.last_modified >= c.last_modified && r.photo_id != c.photo_id;
+                versions.into_iter().filter(|c| !removals.iter().any(|r| hides(r, c))).max()
             }).collect();
             let found = standings(&claims, budget);
             prop_assert_eq!(found.iter().map(|s| s.current.clone()).collect::<Vec<_>>(), expected);

@@ -40,6 +40,14 @@ pub enum Error {
     #[error("event: {0}")]
     Event(String),
 
+    /// A line that is no task or no outcome, or one that does not belong to the run.
+    #[error("{0}")]
+    Task(String),
+
+    /// Something that a person must agree to first.
+    #[error("{0}")]
+    Unconfirmed(String),
+
     /// There is nothing to work on.
     #[error("{0}")]
     Nothing(String),
@@ -131,6 +139,8 @@ impl Error {
             | Self::Config(_)
             | Self::Model { .. }
             | Self::Schema { .. }
+            | Self::Task(_)
+            | Self::Unconfirmed(_)
             | Self::Nothing(_)
             | Self::File { .. }
             | Self::Fatal(_)

@@ -260,7 +260,7 @@ impl Ingest {
             Err(error) => return Err(one_object(error)),
         }
         let (bucket, key) = (delivery.bucket.clone(), delivery.key.clone());
-        let removal = Removal { bucket, key, up_to: delivery.at };
+        let removal = Removal { bucket, key, up_to: delivery.at, spares: None };
         removal.record(&self.store, &self.results_bucket).await?;
         Ok(Outcome::Removed)
     }

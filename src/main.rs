@@ -19,8 +19,18 @@ enum Command {
     /// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
     #[cfg(feature = "local")]
     Serve(cli::serve::Serve),
+    /// Make the table what S3 holds, compact it, and refit the PCA.
+    Rebuild(cli::rebuild::Rebuild),
+    /// Show how the table stands beside S3; nothing is changed.
+    Status(cli::status::Status),
     /// Refit the PCA over all current rows.
     Pca(cli::pca::Pca),
+    /// Print what a stage of a run has to do, one task a line.
+    Plan(cli::batch::Plan),
+    /// Do the tasks on the standard input, and print what became of each.
+    Work(cli::batch::Work),
+    /// Make the result of a stage from the outcomes on the standard input.
+    Commit(cli::batch::Commit),
     /// See, check and fetch the models.
     #[command(subcommand)]
     Models(cli::models::Models),
@@ -33,7 +43,12 @@ async fn main() -> ExitCode {
         Command::Demo(demo) => demo.run().await,
         #[cfg(feature = "local")]
         Command::Serve(serve) => serve.run().await,
+        Command::Rebuild(rebuild) => rebuild.run().await,
+        Command::Status(status) => status.run().await,
         Command::Pca(pca) => pca.run().await,
+        Command::Plan(plan) => plan.run().await,
+        Command::Work(work) => work.run().await,
+        Command::Commit(commit) => commit.run().await,
         Command::Models(models) => models.run(),
     };
     match done {

@@ -43,6 +43,29 @@ impl PartName {
         Self(hex::encode(&digest.finalize()[..16]))
     }
 
+    /// The name of a part that holds these versions in place of the parts named `replaced`.
+    ///
+    /// It is another than that of a part that an ingest writes with the same rows: put-if-absent must not take one that is to be
+    /// replaced for its own replacement, which happens when {a, b} and {b} become {a, b}.
+    #[must_use]
+    pub fn of_replacement(
+        versions: impl IntoIterator<Item = (PhotoId, OffsetDateTime)>,
+        replaced: &[Self],
+    ) -> Self {
+        let mut replaced: Vec<_> = replaced.iter().map(Self::as_str).collect();
+        replaced.sort_unstable();
+        let mut digest = Sha256::new();
+        digest.update(Self::of(versions).as_str());
+        replaced.iter().for_each(|name| digest.update(format!(" {name}")));
+        Self(hex::encode(&digest.finalize()[..16]))
+    }
+
+    /// The name that this text writes, if it is one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        (!name.is_empty() && !name.contains(['/', ','])).then(|| Self(name.to_owned()))
+    }
+
     /// The name as it stands in paths.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -95,15 +118,45 @@ impl Part {
         valid.then(|| Self { partition, name: PartName(name.to_owned()) })
     }
 
+    /// The day and the name, `date=<day>/<part>`: what its rows, moments and projections have in common.
+    #[must_use]
+    pub fn stem(&self) -> String {
+        format!("{}/{}", self.day(), self.name)
+    }
+
     fn day(&self) -> String {
         format!("date={}", format_date(self.partition.date))
     }
+}
+
+/// Below it lie all moments of a model.
+#[must_use]
+pub fn moments_prefix(model: &str) -> String {
+    format!("moments/model={model}/")
+}
+
+/// Below it lie all fits of a model, one folder a fit.
+#[must_use]
+pub fn fits_prefix(model: &str) -> String {
+    format!("pca/model={model}/")
+}
+
+/// Below it lies what a run hands from phase to phase, and in the end its record.
+#[must_use]
+pub fn run_key(run: &str, file: &str) -> String {
+    format!("runs/{run}/{file}")
 }
 
 /// Below it lie all parts of a model.
 #[must_use]
 pub fn embeddings_prefix(model: &str) -> String {
     format!("embeddings/model={model}/")
+}
+
+/// Below it lie the projections of all fits of a model.
+#[must_use]
+pub fn reduced_of_model_prefix(model: &str) -> String {
+    format!("reduced/model={model}/")
 }
 
 /// Below it lie the projections of one fit.
@@ -194,6 +247,16 @@ mod tests {
         assert_eq!(reject_key(&part.partition, id), format!("rejects/model=m/date=2026-01-02/{id}.json"));
         assert_eq!(fit_key("m", "f", "fit.json"), "pca/model=m/fit=f/fit.json");
         assert_eq!(latest_fit_key("m"), "pca/model=m/latest.json");
+    }
+
+    #[test]
+    fn a_replacement_is_named_as_no_part_with_the_same_rows() {
+        let versions = [(PhotoId::of("p", "a", "1"), datetime!(2026-11-23 10:00 UTC))];
+        let (part, other) = (PartName::of(versions), PartName::of([]));
+        let replacement = |replaced: &[PartName]| PartName::of_replacement(versions, replaced);
+        assert_ne!(replacement(std::slice::from_ref(&part)), part);
+        assert_ne!(replacement(std::slice::from_ref(&part)), replacement(std::slice::from_ref(&other)));
+        assert_eq!(replacement(&[part.clone(), other.clone()]), replacement(&[other, part]));
     }
 
     #[test]

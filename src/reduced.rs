@@ -9,21 +9,21 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::ModelCard;
 use crate::pca::Fit;
 use crate::plot::Point;
-use crate::snapshot::PartRows;
 use crate::table::{self, Encoded, Key};
 
 /// Points in the scatter plot at most.
 pub(crate) const POINTS: usize = 5000;
 
 /// The bytes of a part's projection: photo id, bucket, key, label, last modified, and `scores`, a list of as many float32 as
-/// there are components. Only the rows that hold are in it.
+/// there are components. The rows of the numbers in `dead` are not in it.
 pub(crate) fn encode(
-    part: &PartRows,
+    dead: &[u32],
     encoded: &Encoded,
     fit: &Fit,
     card: &ModelCard,
@@ -39,7 +39,7 @@ pub(crate) fn encode(
         let (keys, scores) = (keys?, fit.project(&rows?)?);
         let mut live = Vec::with_capacity(keys.len());
         for row in keys.iter().zip(scores.chunks_exact(components)) {
-            if part.dead.binary_search(&number).is_err() {
+            if dead.binary_search(&number).is_err() {
                 sample.offer(&row.0, row.1);
                 live.push(row);
             }
@@ -51,7 +51,8 @@ pub(crate) fn encode(
 }
 
 /// A sample of the projected rows that does not depend on their order: those with the smallest photo ids, which are digests.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(crate) struct Sample(BTreeMap<String, (f32, f32, Option<String>)>);
 
 impl Sample {
@@ -61,10 +62,24 @@ impl Sample {
             return;
         }
         let score = |component: usize| scores.get(component).copied().unwrap_or_default();
-        self.0.insert(key.photo_id.to_owned(), (score(0), score(1), key.label.map(str::to_owned)));
+        self.insert(key.photo_id.to_owned(), (score(0), score(1), key.label.map(str::to_owned)));
+    }
+
+    fn insert(&mut self, photo_id: String, point: (f32, f32, Option<String>)) {
+        self.0.insert(photo_id, point);
         if self.0.len() > POINTS {
             self.0.pop_last();
         }
+    }
+
+    /// Takes in a sample of other rows.
+    pub(crate) fn merge(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(photo_id, point)| self.insert(photo_id, point));
+    }
+
+    /// Whether no row was projected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The sample as points of the picture: components 1 and 2.

@@ -3,8 +3,10 @@
 //! The moments of a large part are kept beside it, so that the next run need not sum its rows again. The fit is published last:
 //! readers follow `latest.json`, which is replaced only by a later fit.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -13,12 +15,14 @@ use time::macros::format_description;
 use crate::error::{Error, Result};
 use crate::model::ModelCard;
 use crate::moments::Moments;
-use crate::partition::{Part, fit_key, format_date, latest_fit_key};
+use crate::partition::{
+    Part, fit_key, fits_prefix, format_date, latest_fit_key, reduced_of_model_prefix, reduced_prefix,
+};
 use crate::pca::Fit;
 use crate::plot;
 use crate::reduced::{self, POINTS, Sample};
-use crate::snapshot::{PartRows, Snapshot};
-use crate::store::Store;
+use crate::snapshot::Snapshot;
+use crate::store::{Listed, Store};
 use crate::table::{self, Encoded};
 
 /// Components where nobody asks for another number.
@@ -86,6 +90,50 @@ pub struct Refitted {
     pub files: Vec<String>,
 }
 
+impl Refitted {
+    /// A fit with the keys of its files.
+    #[must_use]
+    pub fn of(record: FitRecord, already: bool) -> Self {
+        let files = FILES.iter().map(|file| fit_key(&record.model, &record.fit, file)).collect();
+        Self { record, already, files }
+    }
+}
+
+/// What a fit is to see of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// When reading the table began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub taken_at: OffsetDateTime,
+    /// [`FitRecord::inputs`].
+    pub inputs: String,
+    /// Current rows.
+    pub rows: u64,
+    /// Parts that they are in.
+    pub parts: usize,
+    /// The first day that has a current row.
+    pub first_date: Option<String>,
+    /// The last day that has a current row.
+    pub last_date: Option<String>,
+}
+
+/// A part as a fit needs it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portion<'a> {
+    /// The part.
+    pub(crate) part: &'a Part,
+    /// Rows in it.
+    pub(crate) rows: u32,
+    /// The numbers of the rows that don't hold, ascending.
+    pub(crate) dead: &'a [u32],
+}
+
+/// The parts of a snapshot that have current rows.
+pub(crate) fn portions(snapshot: &Snapshot) -> impl Iterator<Item = Portion<'_>> {
+    let held = snapshot.parts.iter().filter(|part| part.current() > 0);
+    held.map(|part| Portion { part: &part.part, rows: part.rows, dead: &part.dead })
+}
+
 const FILES: [&str; 5] =
     ["fit.json", "components.parquet", "explained_variance.csv", "scree.svg", "scatter.svg"];
 
@@ -108,55 +156,87 @@ impl Refit<'_> {
     /// [`Error::Nothing`] when no row is current, [`Error::Config`] for an impossible number of components, [`Error::S3`],
     /// [`Error::Schema`].
     pub async fn run(&self, snapshot: &Snapshot) -> Result<Refitted> {
-        let inputs = self.inputs(snapshot);
-        if let Some(record) = self.known(&inputs).await? {
-            return Ok(Refitted { files: self.files(&record.fit), record, already: true });
+        let seen = self.seen(snapshot);
+        match self.known(&seen.inputs).await? {
+            Some(record) => Ok(Refitted::of(record, true)),
+            None => self.anew(snapshot, &seen, false).await,
         }
-        let moments = self.moments(snapshot).await?;
-        let (components, card) = (self.components, self.card);
-        let fit = Fit::of(&moments, components)?;
-        let id = fit_id(snapshot.taken_at, &inputs)?;
-        let points = self.project(snapshot, &fit, &id).await?;
+    }
+
+    /// Fits and publishes, whatever the newest fit saw, from the rows alone: no moments that are kept are used.
+    ///
+    /// # Errors
+    /// As [`Refit::run`].
+    pub async fn run_full(&self, snapshot: &Snapshot) -> Result<Refitted> {
+        self.anew(snapshot, &self.seen(snapshot), true).await
+    }
+
+    async fn anew(&self, snapshot: &Snapshot, seen: &Seen, full: bool) -> Result<Refitted> {
+        let moments = self.moments(portions(snapshot), full).await?;
+        let (record, fit) = self.fit(seen, &moments)?;
+        let sample = self.project(portions(snapshot), &fit, &record.fit).await?;
+        self.publish(&record, &fit, &sample).await?;
+        Ok(Refitted::of(record, false))
+    }
+
+    /// What a fit of this snapshot sees.
+    #[must_use]
+    pub fn seen(&self, snapshot: &Snapshot) -> Seen {
         let dates = snapshot.dates();
+        Seen {
+            taken_at: snapshot.taken_at,
+            inputs: self.inputs(snapshot),
+            rows: snapshot.rows(),
+            parts: portions(snapshot).count(),
+            first_date: dates.map(|(first, _)| format_date(first)),
+            last_date: dates.map(|(_, last)| format_date(last)),
+        }
+    }
+
+    /// The fit of these moments, which must be of all that was to be seen.
+    pub(crate) fn fit(&self, seen: &Seen, moments: &Moments) -> Result<(FitRecord, Fit)> {
+        let (components, card) = (self.components, self.card);
+        let fit = Fit::of(moments, components)?;
+        if fit.rows != seen.rows {
+            return Err(Error::Internal(format!(
+                "the moments are of {} rows, the table has {}",
+                fit.rows, seen.rows
+            )));
+        }
         let record = FitRecord {
-            fit: id,
+            fit: fit_id(seen.taken_at, &seen.inputs)?,
             model: card.id.clone(),
             model_sha256: card.file.sha256.clone(),
             dimension: card.dimension,
             rows: fit.rows,
-            parts: snapshot.parts.iter().filter(|part| part.current() > 0).count(),
-            first_date: dates.map(|(first, _)| format_date(first)),
-            last_date: dates.map(|(_, last)| format_date(last)),
+            parts: seen.parts,
+            first_date: seen.first_date.clone(),
+            last_date: seen.last_date.clone(),
             components,
             rank: fit.rank.min(components),
             explained_variance: fit.explained_variance.clone(),
             explained_variance_ratio: fit.explained_variance_ratio.clone(),
             total_variance: fit.total_variance,
             mean: fit.mean.clone(),
-            inputs,
-            taken_at: snapshot.taken_at,
-            seconds: (OffsetDateTime::now_utc() - snapshot.taken_at).as_seconds_f64(),
+            inputs: seen.inputs.clone(),
+            taken_at: seen.taken_at,
+            seconds: (OffsetDateTime::now_utc() - seen.taken_at).as_seconds_f64(),
             made_by: concat!("fruitvec ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
-        self.publish(&record, &fit, &points).await?;
-        Ok(Refitted { files: self.files(&record.fit), record, already: false })
+        Ok((record, fit))
     }
 
     /// The newest fit, if it saw these inputs.
-    async fn known(&self, inputs: &str) -> Result<Option<FitRecord>> {
+    pub(crate) async fn known(&self, inputs: &str) -> Result<Option<FitRecord>> {
         let Some((latest, _)) = self.latest().await? else { return Ok(None) };
         if latest.inputs != inputs {
             return Ok(None);
         }
-        let key = fit_key(&self.card.id, &latest.fit, "fit.json");
-        match self.store.get(self.results_bucket, &key).await {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(Error::schema(&key)),
-            Err(Error::Gone { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        record(self.store, self.results_bucket, &fit_key(&self.card.id, &latest.fit, "fit.json")).await
     }
 
-    async fn latest(&self) -> Result<Option<(Latest, String)>> {
+    /// What `latest.json` says, and its `ETag`.
+    pub(crate) async fn latest(&self) -> Result<Option<(Latest, String)>> {
         let key = latest_fit_key(&self.card.id);
         let Some((bytes, etag)) = self.store.get_versioned(self.results_bucket, &key).await? else {
             return Ok(None);
@@ -167,20 +247,24 @@ impl Refit<'_> {
     fn inputs(&self, snapshot: &Snapshot) -> String {
         let mut digest = Sha256::new();
         digest.update(format!("{} {} {}\n", self.card.id, self.card.file.sha256, self.components));
-        for part in snapshot.parts.iter().filter(|part| part.current() > 0) {
-            digest.update(format!("{} {:?}\n", part.part.embeddings_key(), part.dead));
+        for Portion { part, dead, .. } in portions(snapshot) {
+            digest.update(format!("{} {dead:?}\n", part.embeddings_key()));
         }
         hex::encode(digest.finalize())
     }
 
-    /// The moments of all current rows.
-    async fn moments(&self, snapshot: &Snapshot) -> Result<Moments> {
+    /// The moments of the current rows of these parts; `full` ignores what is kept beside them, and keeps nothing.
+    pub(crate) async fn moments(
+        &self,
+        parts: impl Iterator<Item = Portion<'_>>,
+        full: bool,
+    ) -> Result<Moments> {
         let mut total = Total::new(self.card.dimension);
-        for part in snapshot.parts.iter().filter(|part| part.current() > 0) {
+        for part in parts {
             // Subtracting most of a sum leaves mostly its rounding errors, and is more work than adding the rest. And a part of
             // fewer rows than `dimension` is smaller than its moments: it is its own best summary.
             let few = (part.rows as usize) < self.card.dimension;
-            if few || part.dead.len() > part.rows as usize / 2 {
+            if full || few || part.dead.len() > part.rows as usize / 2 {
                 self.add(part, Which::Current, &mut total).await?;
             } else {
                 total.moments.merge(&self.kept(part).await?)?;
@@ -190,7 +274,7 @@ impl Refit<'_> {
     }
 
     /// The moments of a part's current rows, by those of all its rows, which are kept beside it.
-    async fn kept(&self, part: &PartRows) -> Result<Moments> {
+    async fn kept(&self, part: Portion<'_>) -> Result<Moments> {
         let key = part.part.moments_key();
         let kept = match self.store.get(self.results_bucket, &key).await {
             Ok(bytes) => Moments::from_bytes(&key, self.card.dimension, &bytes).ok(),
@@ -218,10 +302,10 @@ impl Refit<'_> {
     }
 
     /// Adds rows of a part.
-    async fn add(&self, part: &PartRows, which: Which, total: &mut Total) -> Result<()> {
+    async fn add(&self, part: Portion<'_>, which: Which, total: &mut Total) -> Result<()> {
         let dimension = self.card.dimension;
         let mut number = 0;
-        for rows in self.rows(&part.part).await?.embeddings(dimension)? {
+        for rows in self.rows(part.part).await?.embeddings(dimension)? {
             for row in rows?.chunks_exact(dimension) {
                 let dead = part.dead.binary_search(&number).is_ok();
                 if which == Which::All || dead == (which == Which::Dead) {
@@ -236,33 +320,30 @@ impl Refit<'_> {
     /// A part, if its rows are of just this network: another under the same id must not be mixed in.
     async fn rows(&self, part: &Part) -> Result<Encoded> {
         let key = part.embeddings_key();
-        let bytes = self.store.get(self.results_bucket, &key).await?;
-        let part = Encoded::new(key, bytes);
-        let made_by = part.metadata(table::MODEL_SHA256_KEY)?;
-        if made_by.as_deref() != Some(&self.card.file.sha256) {
-            let (id, sha256) = (&self.card.id, &self.card.file.sha256);
-            return Err(part.broken(&format!(
-                "its rows are of a network with sha256 {}, the card {id} has {sha256}; another network needs another id",
-                made_by.unwrap_or_default()
-            )));
-        }
+        let part = Encoded::new(&key, self.store.get(self.results_bucket, &key).await?);
+        part.check_model(self.card)?;
         Ok(part)
     }
 
-    /// Writes the projection of every part's current rows; returns a sample of them for the picture.
-    async fn project(&self, snapshot: &Snapshot, fit: &Fit, id: &str) -> Result<Sample> {
+    /// Writes the projection of the current rows of these parts; returns a sample of them for the picture.
+    pub(crate) async fn project(
+        &self,
+        parts: impl Iterator<Item = Portion<'_>>,
+        fit: &Fit,
+        id: &str,
+    ) -> Result<Sample> {
         let mut sample = Sample::default();
-        for part in snapshot.parts.iter().filter(|part| part.current() > 0) {
-            let encoded = self.rows(&part.part).await?;
-            let reduced = reduced::encode(part, &encoded, fit, self.card, &mut sample)?;
-            self.store
-                .put(self.results_bucket, &part.part.reduced_key(id), table::MEDIA_TYPE, reduced)
-                .await?;
+        for Portion { part, dead, .. } in parts {
+            let encoded = self.rows(part).await?;
+            let reduced = reduced::encode(dead, &encoded, fit, self.card, &mut sample)?;
+            self.store.put(self.results_bucket, &part.reduced_key(id), table::MEDIA_TYPE, reduced).await?;
         }
         Ok(sample)
     }
 
-    async fn publish(&self, record: &FitRecord, fit: &Fit, sample: &Sample) -> Result<()> {
+    /// Writes the files of a fit, then points to it, and deletes the fits before the last two. Where nothing was projected there is no
+    /// scatter plot.
+    pub(crate) async fn publish(&self, record: &FitRecord, fit: &Fit, sample: &Sample) -> Result<()> {
         let title = format!("{} photos, {}", record.rows, record.model);
         let sampled = match record.rows {
             rows if rows > POINTS as u64 => format!("{}, a sample of {rows} photos", record.model),
@@ -278,10 +359,13 @@ impl Refit<'_> {
             plot::scatter(&sample.points(), (share(0), share(1)), &sampled)?.into_bytes(),
         ];
         let kinds = ["application/json", table::MEDIA_TYPE, "text/csv", "image/svg+xml", "image/svg+xml"];
-        for ((key, body), kind) in self.files(&record.fit).iter().zip(bodies).zip(kinds) {
-            self.store.put(self.results_bucket, key, kind, body).await?;
+        let files = FILES.len() - usize::from(sample.is_empty());
+        for ((file, body), kind) in FILES.iter().zip(bodies).zip(kinds).take(files) {
+            let key = fit_key(&self.card.id, &record.fit, file);
+            self.store.put(self.results_bucket, &key, kind, body).await?;
         }
-        self.point(record).await
+        self.point(record).await?;
+        self.retire().await
     }
 
     /// Points `latest.json` at this fit, unless a later one is there: it never goes back.
@@ -314,8 +398,66 @@ impl Refit<'_> {
         })
     }
 
-    fn files(&self, fit: &str) -> Vec<String> {
-        FILES.iter().map(|file| fit_key(&self.card.id, fit, file)).collect()
+    /// Deletes the fits, with their projections, that are older than the newest one and the one before it.
+    async fn retire(&self) -> Result<()> {
+        let Some((latest, _)) = self.latest().await? else { return Ok(()) };
+        let published = self.fits(&fits_prefix(&self.card.id)).await?;
+        let mut kept: Vec<_> = published.iter().filter(|fit| **fit <= latest.fit).collect();
+        let kept = kept.split_off(kept.len().saturating_sub(2));
+        let projected = self.fits(&reduced_of_model_prefix(&self.card.id)).await?;
+        // What is newer than the newest is on its way.
+        let old = |fit: &&String| **fit < latest.fit && !kept.contains(fit);
+        for fit in published.union(&projected).filter(old) {
+            self.delete(&reduced_prefix(&self.card.id, fit)).await?;
+            self.delete(&fit_key(&self.card.id, fit, "")).await?;
+        }
+        Ok(())
+    }
+
+    /// The fits that have a folder below a prefix.
+    async fn fits(&self, prefix: &str) -> Result<BTreeSet<String>> {
+        let (mut fits, mut token) = (BTreeSet::new(), None);
+        loop {
+            let page = self.store.page(self.results_bucket, prefix, true, token).await?;
+            let named = |folder: &String| {
+                Some(folder.strip_prefix(prefix)?.strip_prefix("fit=")?.strip_suffix('/')?.to_owned())
+            };
+            fits.extend(page.folders.iter().filter_map(named));
+            token = page.next;
+            if token.is_none() {
+                return Ok(fits);
+            }
+        }
+    }
+
+    async fn delete(&self, prefix: &str) -> Result<()> {
+        let mut keys = Vec::new();
+        let note = |object: Listed| {
+            keys.push(object.key);
+            Ok(())
+        };
+        self.store.list(self.results_bucket, prefix, note).await?;
+        self.store.delete(self.results_bucket, &keys).await
+    }
+}
+
+/// The newest fit of a model, if there is one.
+///
+/// # Errors
+/// [`Error::S3`], [`Error::Schema`].
+pub async fn newest(store: &Store, results_bucket: &str, model: &str) -> Result<Option<FitRecord>> {
+    let Some(latest) = record::<Latest>(store, results_bucket, &latest_fit_key(model)).await? else {
+        return Ok(None);
+    };
+    record(store, results_bucket, &fit_key(model, &latest.fit, "fit.json")).await
+}
+
+/// A record of ours; none where there is none.
+async fn record<T: DeserializeOwned>(store: &Store, results_bucket: &str, key: &str) -> Result<Option<T>> {
+    match store.get(results_bucket, key).await {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(Error::schema(key)),
+        Err(Error::Gone { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

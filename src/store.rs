@@ -108,6 +108,19 @@ impl Store {
         self.open(bucket, key).await?.read().await
     }
 
+    /// Some bytes of an object of ours.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn get_range(&self, bucket: &str, key: &str, range: std::ops::Range<u64>) -> Result<Bytes> {
+        let request = self.client.get_object().bucket(bucket).key(key);
+        let last = range.end.saturating_sub(1);
+        let answer = request.range(format!("bytes={}-{last}", range.start)).send().await;
+        let output = answer.map_err(|error| unread("get", bucket, key, error))?;
+        let photo = described(bucket, key, output.e_tag(), output.content_length(), output.last_modified());
+        Opened { photo, body: output.body }.read().await
+    }
+
     /// The bytes of an object of ours with its quoted `ETag`, for [`Store::put_if_match`]; none where there is no object.
     ///
     /// # Errors
@@ -215,6 +228,20 @@ impl Store {
         Ok(())
     }
 
+    /// Deletes an object if it is still the one with this quoted `ETag`. Returns whether there is none any more.
+    ///
+    /// # Errors
+    /// [`Error::S3`].
+    pub async fn delete_if_match(&self, bucket: &str, key: &str, etag: &str) -> Result<bool> {
+        match self.client.delete_object().bucket(bucket).key(key).if_match(etag).send().await {
+            Ok(_) => Ok(true),
+            // 404: another deleted it; 409 and 412: another replaced it.
+            Err(error) if status(&error) == Some(404) && code(&error) != Some("NoSuchBucket") => Ok(true),
+            Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(false),
+            Err(error) => Err(failed("delete if match", bucket, key, error)),
+        }
+    }
+
     /// Calls `each` with the objects below a prefix, page by page, in the byte order of their keys.
     ///
     /// # Errors
@@ -239,7 +266,13 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::S3`].
-    pub async fn page(&self, bucket: &str, prefix: &str, folders: bool, token: Option<String>) -> Result<Page> {
+    pub async fn page(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        folders: bool,
+        token: Option<String>,
+    ) -> Result<Page> {
         let request = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
         let request = request.set_delimiter(folders.then(|| "/".to_owned())).set_continuation_token(token);
         let page = request.send().await.map_err(|error| failed("list", bucket, prefix, error))?;

@@ -28,6 +28,8 @@ use crate::error::{Error, Result};
 use crate::model::ModelCard;
 use crate::partition::PartName;
 use crate::photo::Photo;
+use crate::pieces::Pieces;
+use crate::store::Store;
 
 /// The version of the schema, as it stands in the metadata of every part.
 pub const VERSION: &str = "1";
@@ -43,6 +45,10 @@ pub const VERSION_KEY: &str = "fruitvec.version";
 pub const MODEL_KEY: &str = "fruitvec.model";
 /// Metadata key of the sha256 of the model's file.
 pub const MODEL_SHA256_KEY: &str = "fruitvec.model_sha256";
+
+/// Metadata key of the names of the parts, of the same day, in whose place a compaction wrote this one; commas between them. It may be
+/// missing.
+pub const REPLACES_KEY: &str = "fruitvec.replaces";
 
 /// One row: a photo and its embedding.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,14 +79,33 @@ pub fn part_name(rows: &[Row]) -> PartName {
 /// [`Error::Schema`] when an embedding has not the card's dimension.
 pub fn encode(rows: &mut [Row], card: &ModelCard) -> Result<Vec<u8>> {
     rows.sort_by(|a, b| (&a.photo.bucket, &a.photo.key).cmp(&(&b.photo.bucket, &b.photo.key)));
-    let properties = properties(card)?;
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer =
-        ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&SCHEMA), options).map_err(broken)?;
+    let mut part = PartWriter::new(card, &[])?;
     for group in rows.chunks(ROW_GROUP_ROWS) {
-        writer.write(&batch(group, card)?).map_err(broken)?;
+        part.write(group, card)?;
     }
-    writer.into_inner().map_err(broken)
+    part.finish()
+}
+
+/// A part that is written row after row.
+pub(crate) struct PartWriter(ArrowWriter<Vec<u8>>);
+
+impl PartWriter {
+    /// A part in whose metadata it says which parts it replaces.
+    pub(crate) fn new(card: &ModelCard, replaces: &[PartName]) -> Result<Self> {
+        let properties = properties(card, replaces)?;
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&SCHEMA), options).map(Self).map_err(broken)
+    }
+
+    /// Adds rows, which must come in the order of buckets and keys.
+    pub(crate) fn write(&mut self, rows: &[Row], card: &ModelCard) -> Result<()> {
+        self.0.write(&batch(rows, card)?).map_err(broken)
+    }
+
+    /// The bytes of the part.
+    pub(crate) fn finish(self) -> Result<Vec<u8>> {
+        self.0.into_inner().map_err(broken)
+    }
 }
 
 /// The key columns of a part: what decides which rows are current, without the embeddings.
@@ -140,14 +165,23 @@ impl Keys {
 #[derive(Debug, Clone)]
 pub struct Encoded {
     object: String,
-    bytes: Bytes,
+    pieces: Pieces,
 }
 
 impl Encoded {
     /// The part in these bytes; `object` is named in errors.
     #[must_use]
     pub fn new(object: impl Into<String>, bytes: Bytes) -> Self {
-        Self { object: object.into(), bytes }
+        Self { object: object.into(), pieces: Pieces::whole(bytes) }
+    }
+
+    /// The part at this key, of so many bytes, as far as [`Encoded::keys`] and [`Encoded::metadata`] need it.
+    ///
+    /// # Errors
+    /// As [`Store::get`]; [`Error::Schema`] when the object is no part.
+    pub async fn of_keys(store: &Store, bucket: &str, object: &str, size_bytes: u64) -> Result<Self> {
+        let pieces = Pieces::of_columns(store, bucket, object, size_bytes, &KEY_COLUMNS).await?;
+        Ok(Self { object: object.to_owned(), pieces })
     }
 
     /// The key columns, row group by row group.
@@ -178,21 +212,54 @@ impl Encoded {
         Ok(pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == key)?.value.clone()))
     }
 
+    /// The names of the parts in whose place this one was written.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when the bytes are no part.
+    pub fn replaces(&self) -> Result<Vec<PartName>> {
+        let names = self.metadata(REPLACES_KEY)?.unwrap_or_default();
+        Ok(names.split(',').filter_map(PartName::parse).collect())
+    }
+
     /// All columns of all rows.
     ///
     /// # Errors
     /// [`Error::Schema`] when the bytes are no part.
     pub fn rows(&self) -> Result<Vec<Row>> {
-        let names: Vec<_> = SCHEMA.fields().iter().map(|field| field.name().as_str()).collect();
         let mut rows = Vec::new();
-        for batch in self.batches(&names)? {
-            let batch = batch?;
-            rows.extend((0..batch.num_rows()).map(|row| decoded(&batch, row)));
+        for some in self.some_rows()? {
+            rows.extend(some?);
         }
-        rows.into_iter().collect::<Option<_>>().ok_or_else(|| Error::Schema {
-            object: self.object.clone(),
-            reason: "a timestamp is out of range".into(),
-        })
+        Ok(rows)
+    }
+
+    /// All columns, some rows at a time, in the order of the part.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when the bytes are no part; so says each item, too.
+    pub fn some_rows(&self) -> Result<impl Iterator<Item = Result<Vec<Row>>>> {
+        let names: Vec<_> = SCHEMA.fields().iter().map(|field| field.name().as_str()).collect();
+        Ok(self.batches(&names)?.map(|batch| {
+            let batch = batch?;
+            let rows = (0..batch.num_rows()).map(|row| decoded(&batch, row));
+            rows.collect::<Option<_>>().ok_or_else(|| self.broken("a timestamp is out of range"))
+        }))
+    }
+
+    /// Refuses a part whose rows are of another network than the card's: they must not be mixed.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] with both checksums.
+    pub fn check_model(&self, card: &ModelCard) -> Result<()> {
+        let made_by = self.metadata(MODEL_SHA256_KEY)?;
+        if made_by.as_deref() == Some(&card.file.sha256) {
+            return Ok(());
+        }
+        let (id, sha256) = (&card.id, &card.file.sha256);
+        Err(self.broken(&format!(
+            "its rows are of a network with sha256 {}, the card {id} has {sha256}; another network needs another id",
+            made_by.unwrap_or_default()
+        )))
     }
 
     /// An error about this part.
@@ -201,9 +268,9 @@ impl Encoded {
         Error::Schema { object: self.object.clone(), reason: reason.to_owned() }
     }
 
-    fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<Bytes>> {
+    fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<Pieces>> {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        ParquetRecordBatchReaderBuilder::try_new_with_options(self.bytes.clone(), options)
+        ParquetRecordBatchReaderBuilder::try_new_with_options(self.pieces.clone(), options)
             .map_err(Error::schema(&self.object))
     }
 
@@ -325,7 +392,6 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 /// What every part of ours is written with: zstd, no dictionary but for columns that repeat, who wrote it.
 pub(crate) fn base_properties(card: &ModelCard) -> Result<WriterPropertiesBuilder> {
     let level = ZstdLevel::try_new(3).map_err(broken)?;
-    let pair = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
     let builder = WriterProperties::builder()
         .set_created_by(concat!("fruitvec ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
@@ -333,18 +399,25 @@ pub(crate) fn base_properties(card: &ModelCard) -> Result<WriterPropertiesBuilde
         .set_dictionary_enabled(false)
         .set_column_dictionary_enabled(ColumnPath::from("label"), true)
         .set_column_dictionary_enabled(ColumnPath::from("bucket"), true)
-        .set_key_value_metadata(Some(vec![
-            pair(VERSION_KEY, VERSION),
-            pair(MODEL_KEY, &card.id),
-            pair(MODEL_SHA256_KEY, &card.file.sha256),
-        ]));
+        .set_key_value_metadata(Some(metadata(card)));
     Ok(builder)
 }
 
-fn properties(card: &ModelCard) -> Result<WriterProperties> {
+fn metadata(card: &ModelCard) -> Vec<KeyValue> {
+    let pairs = [(VERSION_KEY, VERSION), (MODEL_KEY, &card.id), (MODEL_SHA256_KEY, &card.file.sha256)];
+    pairs.map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned())).into()
+}
+
+fn properties(card: &ModelCard, replaces: &[PartName]) -> Result<WriterProperties> {
     let embedding = || ColumnPath::from(["embedding", "list", "element"].map(String::from).to_vec());
     let by_key = |column| SortingColumn { column_idx: column, descending: false, nulls_first: false };
+    let mut metadata = metadata(card);
+    if !replaces.is_empty() {
+        let names = replaces.iter().map(PartName::as_str).collect::<Vec<_>>().join(",");
+        metadata.push(KeyValue::new(REPLACES_KEY.to_owned(), names));
+    }
     let builder = base_properties(card)?
+        .set_key_value_metadata(Some(metadata))
         .set_column_dictionary_enabled(ColumnPath::from("made_by"), true)
         .set_column_statistics_enabled(embedding(), EnabledStatistics::None)
         .set_sorting_columns(Some(vec![by_key(1), by_key(2)]));
@@ -476,6 +549,17 @@ mod tests {
         assert_eq!(part.metadata(VERSION_KEY).unwrap().as_deref(), Some("1"));
         assert_eq!(part.metadata(MODEL_KEY).unwrap().as_deref(), Some(DEFAULT_MODEL));
         assert_eq!(part.metadata(MODEL_SHA256_KEY).unwrap(), Some(card().file.sha256));
+    }
+
+    #[test]
+    fn a_part_says_which_parts_it_replaces() {
+        let (_, part) = written(vec![row("a", 1)]);
+        assert_eq!(part.replaces().unwrap(), []);
+        let replaced = [part_name(&[row("a", 1)]), part_name(&[row("b", 2)])];
+        let writer = PartWriter::new(&card(), &replaced).unwrap();
+        let empty = Encoded::new("part", writer.finish().unwrap().into());
+        assert_eq!(empty.replaces().unwrap(), replaced);
+        assert_eq!(empty.rows().unwrap(), []);
     }
 
     #[test]

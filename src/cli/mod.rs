@@ -8,12 +8,16 @@ macro_rules! say {
     }};
 }
 
+pub(crate) mod batch;
 #[cfg(feature = "local")]
 pub(crate) mod demo;
 pub(crate) mod models;
 pub(crate) mod pca;
+pub(crate) mod place;
+pub(crate) mod rebuild;
 #[cfg(feature = "local")]
 pub(crate) mod serve;
+pub(crate) mod status;
 
 use std::path::PathBuf;
 

@@ -16,6 +16,9 @@ pub(crate) struct Pca {
     /// How many components.
     #[arg(long, value_name = "N", default_value_t = COMPONENTS)]
     components: usize,
+    /// From the rows alone, whatever is kept and even if nothing has changed.
+    #[arg(long)]
+    full: bool,
     /// The results bucket in S3, reached with the credentials, region and endpoint of the environment.
     #[arg(long, value_name = "BUCKET", env = fruitvec::config::RESULTS_BUCKET)]
     #[cfg_attr(feature = "local", arg(conflicts_with = "data"))]
@@ -57,7 +60,8 @@ impl Pca {
         let card = self.model.card()?;
         let snapshot = Snapshot::take(store, results_bucket, &card.id).await?;
         let refit = Refit { store, results_bucket, card: &card, components: self.components };
-        show_fit(&refit.run(&snapshot).await?, place);
+        let refitted = if self.full { refit.run_full(&snapshot).await } else { refit.run(&snapshot).await };
+        show_fit(&refitted?, place);
         Ok(())
     }
 }

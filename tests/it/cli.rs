@@ -20,7 +20,7 @@ use crate::fixture::encoded;
 const PATIENCE: Duration = Duration::from_secs(60);
 const MODEL: &str = "fruit-mobilenetv2-035-128";
 
-fn fruitvec(arguments: &[&str]) -> Command {
+pub(crate) fn fruitvec(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fruitvec"));
     command.args(arguments).stdin(Stdio::null());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FRUITVEC_")) {
@@ -30,7 +30,7 @@ fn fruitvec(arguments: &[&str]) -> Command {
 }
 
 /// Runs to the end; a panic is never right.
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     let output = fruitvec(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!errors.contains("panicked"), "{errors}");
@@ -38,7 +38,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{errors}");
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -46,7 +46,7 @@ fn said(output: &Output) -> String {
 
 /// What a run that must fail says; nothing but the error, and that on the error stream.
 #[track_caller]
-fn complaint(arguments: &[&str]) -> String {
+pub(crate) fn complaint(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
@@ -54,12 +54,12 @@ fn complaint(arguments: &[&str]) -> String {
     errors
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// The files below a folder, with their sizes and times.
-fn files(folder: &Path) -> BTreeMap<PathBuf, (u64, std::time::SystemTime)> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<PathBuf, (u64, std::time::SystemTime)> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -96,7 +96,7 @@ fn count(said: &str, word: &str) -> usize {
 }
 
 /// Rows of the explained-variance table: variance and cumulative variance, per cent.
-fn variances(said: &str) -> Vec<(f64, f64)> {
+pub(crate) fn variances(said: &str) -> Vec<(f64, f64)> {
     let table = said.lines().skip_while(|line| !line.starts_with("component ")).skip(1);
     let rows = table.take_while(|line| !line.is_empty()).zip(1..);
     rows.map(|(line, number)| {
@@ -300,7 +300,7 @@ impl Drop for Serving {
     }
 }
 
-fn jpeg(number: u32) -> Vec<u8> {
+pub(crate) fn jpeg(number: u32) -> Vec<u8> {
     encoded(&paint(KINDS[number as usize % KINDS.len()], number, 48), ImageFormat::Jpeg)
 }
 

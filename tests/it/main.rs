@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod batch;
 mod cli;
 mod conformance;
 mod embedded;

@@ -178,7 +178,7 @@ async fn of_removals_out_of_order_the_later_stays() {
         assert_eq!(removals.len(), 1);
         let (object, bytes) = removals.iter().next().unwrap();
         let removal = Removal::parse(object, bytes).unwrap();
-        assert_eq!(removal, Removal { bucket: PHOTOS.into(), key: KEY.into(), up_to: kept });
+        assert_eq!(removal, Removal { bucket: PHOTOS.into(), key: KEY.into(), up_to: kept, spares: None });
         assert_eq!(world.snapshot().await.rows(), u64::from(kept == early));
     }
     // In one batch they are one thing to do, which reaches as far as the last of them.

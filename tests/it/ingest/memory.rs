@@ -17,14 +17,13 @@ const ALONE: &str = "FRUITVEC_TEST_ALONE";
 const BESIDE: u64 = 32 << 20;
 
 /// Runs the test of this name again in a process of its own; returns whether this is that process.
-fn alone(test: &str) -> bool {
+pub(crate) fn alone(test: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
     let program = std::env::current_exe().unwrap();
-    let test = format!("ingest::memory::{test}");
     let output =
-        Command::new(program).args(["--exact", &test, "--nocapture"]).env(ALONE, "1").output().unwrap();
+        Command::new(program).args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("1 passed"), "{said}");
@@ -32,7 +31,7 @@ fn alone(test: &str) -> bool {
 }
 
 /// Bytes of memory that this process has, and has had at most since [`forget_peak`].
-fn resident() -> (u64, u64) {
+pub(crate) fn resident() -> (u64, u64) {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let value = |name| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -42,13 +41,13 @@ fn resident() -> (u64, u64) {
 }
 
 /// See proc(5), `clear_refs`: 5 resets the peak to what is resident now.
-fn forget_peak() {
+pub(crate) fn forget_peak() {
     fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_of_64_million_16_bit_pixels_is_refused_before_it_takes_memory() {
-    if !alone("a_picture_of_64_million_16_bit_pixels_is_refused_before_it_takes_memory") {
+    if !alone("ingest::memory::a_picture_of_64_million_16_bit_pixels_is_refused_before_it_takes_memory") {
         return;
     }
     let mut world = World::start().await;
@@ -75,7 +74,7 @@ async fn a_picture_of_64_million_16_bit_pixels_is_refused_before_it_takes_memory
 async fn pictures_that_are_decoded_at_once_share_one_budget() {
     // Beyond the size up to which glibc keeps what was freed for the next allocation of the same thread.
     const PICTURE: u64 = 3_400 * 3_400 * 3;
-    if !alone("pictures_that_are_decoded_at_once_share_one_budget") {
+    if !alone("ingest::memory::pictures_that_are_decoded_at_once_share_one_budget") {
         return;
     }
     // Room for one, and for half of another. Four threads would like four.

@@ -5,5 +5,5 @@ mod deadline;
 mod delivery;
 mod failures;
 mod keys;
-mod memory;
+pub(crate) mod memory;
 mod png;

@@ -1,0 +1,149 @@
+//! Where a batch reads and writes: two buckets of S3, or those of the embedded S3 in a folder.
+
+use clap::Args;
+use fruitvec::config::{self, from_environment};
+use fruitvec::error::{Error, Result};
+use fruitvec::ingest::Ingest;
+use fruitvec::store::Store;
+use fruitvec::work::Worker;
+
+use super::{ModelChoice, models_dir};
+
+/// What plan, work and commit have in common.
+#[derive(Args)]
+pub(crate) struct Common {
+    /// The bucket of the photos: `s3://BUCKET`, or its name alone.
+    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket)]
+    pub(crate) photos: Option<String>,
+    /// The results bucket, reached with the credentials, region and endpoint of the environment.
+    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket, env = config::RESULTS_BUCKET)]
+    pub(crate) results: String,
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+}
+
+/// How many photos are embedded at once.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Threads {
+    /// How many photos are embedded at once; otherwise $FRUITVEC_THREADS, or the number of cores.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+impl Threads {
+    fn count(self) -> Result<usize> {
+        self.threads.map_or_else(|| config::threads(from_environment), |threads| Ok(threads.into()))
+    }
+}
+
+/// The buckets of a command that can also do with the embedded S3.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The bucket of the photos: `s3://BUCKET`, or its name alone.
+    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket, requires = "results")]
+    photos: Option<String>,
+    /// The results bucket, reached with the credentials, region and endpoint of the environment.
+    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket, requires = "photos")]
+    #[cfg_attr(feature = "local", arg(conflicts_with = "data"))]
+    results: Option<String>,
+    /// The folder of the embedded S3, where no buckets are named.
+    #[cfg(feature = "local")]
+    #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
+    data: std::path::PathBuf,
+}
+
+/// A place that is reached.
+pub(crate) struct Reached {
+    pub(crate) store: Store,
+    pub(crate) photos: String,
+    pub(crate) results: String,
+    /// What a key of the results begins with, for a person.
+    shown: String,
+    /// Kept up as long as the place is used.
+    #[cfg(feature = "local")]
+    _server: Option<fruitvec::local::Server>,
+}
+
+impl Reached {
+    /// Where a key of the results lies, for a person.
+    pub(crate) fn place(&self, key: &str) -> String {
+        format!("{}/{key}", self.shown)
+    }
+}
+
+impl Place {
+    /// Reaches the buckets that were named, or brings up the embedded S3.
+    pub(crate) async fn reach(&self) -> Result<Reached> {
+        let (Some(photos), Some(results)) = (self.photos.clone(), self.results.clone()) else {
+            return self.reach_local().await;
+        };
+        let shown = format!("s3://{results}");
+        Ok(Reached {
+            store: Store::from_environment().await,
+            photos,
+            results,
+            shown,
+            #[cfg(feature = "local")]
+            _server: None,
+        })
+    }
+
+    #[cfg(feature = "local")]
+    async fn reach_local(&self) -> Result<Reached> {
+        if !self.data.is_dir() {
+            let reason = format!(
+                "there is no folder {}; name it with --data, or buckets with --photos and --results",
+                self.data.display()
+            );
+            return Err(Error::Config(reason));
+        }
+        let server = fruitvec::local::Server::start(&self.data, 0).await?;
+        let store = super::local_store(&server).await?;
+        let shown = self.data.join(super::RESULTS).display().to_string();
+        let (photos, results) = (super::PHOTOS.to_owned(), super::RESULTS.to_owned());
+        Ok(Reached { store, photos, results, shown, _server: Some(server) })
+    }
+
+    #[cfg(not(feature = "local"))]
+    async fn reach_local(&self) -> Result<Reached> {
+        Err(Error::Config("name the buckets with --photos and --results".into()))
+    }
+}
+
+/// A worker that loads its model when the first photo comes.
+pub(crate) fn worker(store: &Store, results: &str, model: &ModelChoice, threads: Threads) -> Result<Worker> {
+    let (card, limits, threads) = (model.card()?, config::limits(from_environment)?, threads.count()?);
+    let (for_photos, bucket, of_photos) = (store.clone(), results.to_owned(), card.clone());
+    let load = move || {
+        let embedder = fruitvec::embed::load(&of_photos, models_dir().as_deref())?;
+        Ok(Ingest::new(for_photos.clone(), bucket.clone(), embedder, limits, threads))
+    };
+    Ok(Worker::new(store.clone(), results, card, Box::new(load)))
+}
+
+/// A bucket's name, as it is or as `s3://bucket/`.
+pub(crate) fn bucket(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix("s3://").unwrap_or(text);
+    let name = name.strip_suffix('/').unwrap_or(name);
+    if name.is_empty() || name.contains('/') {
+        return Err("name a whole bucket, such as s3://my-photos".into());
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bucket;
+
+    #[test]
+    fn a_bucket_is_named_with_or_without_its_scheme() {
+        for named in ["s3://my-photos", "s3://my-photos/", "my-photos"] {
+            assert_eq!(bucket(named).as_deref(), Ok("my-photos"));
+        }
+        for wrong in ["", "s3://", "s3://my-photos/2026", "https://my-photos"] {
+            assert!(bucket(wrong).is_err(), "{wrong}");
+        }
+    }
+}
