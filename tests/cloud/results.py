@@ -44,19 +44,22 @@ class Results:
         self.rows = parts({name: content for name, content in self.objects.items() if name.startswith("embeddings/")})
 
     def current(self):
-        """What holds for each key: the row or reject that is the latest, unless a removal reaches so far."""
-        removed = {}
-        for removal in self.removals:
-            key = removal["bucket"], removal["key"]
-            removed[key] = max(removal["up_to"], removed.get(key, removal["up_to"]))
+        """What holds for each key: the row or reject that is the latest of those that no removal hides."""
         latest = {}
         for claim in self.rows + self.rejects:
             key = claim["bucket"], claim["key"]
-            if key not in latest or order(latest[key]) < order(claim):
+            if not self.hidden(claim) and (key not in latest or order(latest[key]) < order(claim)):
                 latest[key] = claim
-        return {
-            key: claim for (bucket, key), claim in latest.items() if removed.get((bucket, key), -1) < claim["last_modified"]
-        }
+        return {key: claim for (_, key), claim in latest.items()}
+
+    def hidden(self, claim):
+        """Whether a removal of its key reaches so far, and does not spare it."""
+        return any(
+            (removal["bucket"], removal["key"]) == (claim["bucket"], claim["key"])
+            and removal["up_to"] >= claim["last_modified"]
+            and removal.get("spares") != claim["photo_id"]
+            for removal in self.removals
+        )
 
     def current_rows(self):
         """The current rows by key."""

@@ -19,7 +19,7 @@ REJECTS = {
     "photo_id": "VARCHAR", "bucket": "VARCHAR", "key": "VARCHAR", "etag": "VARCHAR", "size_bytes": "BIGINT", "last_modified": "VARCHAR",
     "code": "VARCHAR", "message": "VARCHAR", "rejected_at": "VARCHAR", "made_by": "VARCHAR",
 }  # fmt: skip
-REMOVALS = {"bucket": "VARCHAR", "key": "VARCHAR", "up_to": "VARCHAR"}
+REMOVALS = {"bucket": "VARCHAR", "key": "VARCHAR", "up_to": "VARCHAR", "spares": "VARCHAR"}
 
 
 def tables(results):

@@ -1,7 +1,7 @@
 //! The view that Athena is given, run by `DuckDB`, beside our own current rows.
 
 use fruitvec::model::ModelCard;
-use fruitvec::partition::{Part, Partition};
+use fruitvec::partition::{Part, Partition, removal_key};
 use fruitvec::photo::Photo;
 use fruitvec::reject::{Reject, RejectCode};
 use fruitvec::removal::Removal;
@@ -90,9 +90,19 @@ impl<'a> Table<'a> {
     }
 
     async fn removal(&self, bucket: &str, key: &str, up_to: i64) {
-        let removal =
-            Removal { bucket: bucket.to_owned(), key: key.to_owned(), up_to: at(up_to * 1_000_000) };
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let removal = Removal { bucket, key, up_to: at(up_to * 1_000_000), spares: None };
         removal.record(&self.world.store, RESULTS).await.unwrap();
+    }
+
+    /// A removal up to the same time that hides all but one version.
+    async fn sparing(&self, spared: Version<'_>, up_to: i64) {
+        let Photo { bucket, key, .. } = spared.photo();
+        let spares = Some(spared.photo().id().to_string());
+        let removal = Removal { bucket, key, up_to: at(up_to * 1_000_000), spares };
+        let name = removal_key(&removal.bucket, &removal.key);
+        let body = serde_json::to_vec(&removal).unwrap();
+        self.world.store.put(RESULTS, &name, "application/json", body).await.unwrap();
     }
 
     /// The current rows, as the library has them.
@@ -152,6 +162,10 @@ async fn cases(table: &Table<'_>) -> Vec<(&'static str, &'static str)> {
     table.removal(PHOTOS, "uploads/gone.jpg", 1).await;
     table.removal(PHOTOS, "uploads/long gone.jpg", 4).await;
     table.removal(PHOTOS, "uploads/put again.jpg", 2).await;
+    // An older version is back, since the newer one was deleted for good.
+    table.part(&[version("uploads/back.jpg", "a", 1, 10)]).await;
+    table.part(&[version("uploads/back.jpg", "b", 3, 10)]).await;
+    table.sparing(version("uploads/back.jpg", "a", 1, 10), 3).await;
     // Stored twice: embedded again in other company, and the very same row in a compacted part.
     table.part(&[version("photos/Apple/still.jpg", "a", 3, 30)]).await;
     table
@@ -178,6 +192,7 @@ async fn cases(table: &Table<'_>) -> Vec<(&'static str, &'static str)> {
         ("tie/id.jpg", greater.unwrap()),
         ("tie/made.jpg", "b"),
         ("tie/row.jpg", "a"),
+        ("uploads/back.jpg", "a"),
         ("uploads/gone.jpg", "a"),
         ("uploads/put again.jpg", "a"),
         ("uploads/à côté +%.jpg", "a"),
@@ -203,8 +218,9 @@ async fn chance(table: &Table<'_>) {
             made: below(4).cast_signed(),
         };
         let company = Version { key: &keys[below(60) as usize], ..version };
-        match below(8) {
+        match below(9) {
             0 => table.removal(PHOTOS, key, version.modified).await,
+            8 => table.sparing(version, company.modified + 1).await,
             1 | 2 => table.reject(version).await,
             3 | 4 if company.key != key => table.part(&[version, company]).await,
             _ => table.part(&[version]).await,
