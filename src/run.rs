@@ -1,7 +1,7 @@
 //! A batch run: which job it does, in which stages, on what, and where its papers lie.
 //!
 //! Whoever drives a run, a process or a cluster, does the stages of its job one after the other: *plan* says what is to do as
-//! [`Task`](crate::task::Task)s, *work* does them, anywhere and in any order, and *commit* makes one result of the
+//! [`Task`]s, *work* does them, anywhere and in any order, and *commit* makes one result of the
 //! [`Outcome`](crate::outcome::Outcome)s and names the next stage. What one phase knows that the next needs lies in `runs/<run id>/`,
 //! so the phases may be processes of their own. A run that was stopped anywhere is begun again from its first stage: what is done is
 //! in the table, and is not planned again.

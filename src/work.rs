@@ -67,7 +67,7 @@ impl Worker {
     /// What becomes of a task. One that fails may be done again by whoever handed it out.
     ///
     /// # Errors
-    /// What is [`Disposition::Fatal`] but an object of S3: then no other task will work either.
+    /// What is [`Disposition::Fatal`], but for [`Error::Schema`]: then no other task will work either.
     pub async fn work(&self, task: &Task) -> Result<Outcome> {
         if task.model != self.card.id {
             let (theirs, ours) = (&task.model, &self.card.id);
@@ -260,10 +260,12 @@ fn count(key: &str, became: Result<&'static str>, report: &mut Report) -> Result
     Ok(())
 }
 
-/// Whether an error is of the worker, and not of the task: another task would end in the same.
+/// Whether an error is of the worker, and not of the task: another task would end in the same. An object that does not hold what it
+/// should is of the tasks that read it.
 fn ends_all(error: &Error) -> bool {
     match error {
         Error::Fatal(error) => ends_all(error),
+        Error::S3 { passing, .. } => !passing,
         Error::Config(_) | Error::Model { .. } | Error::Task(_) | Error::File { .. } | Error::Internal(_) => {
             true
         }
@@ -272,7 +274,6 @@ fn ends_all(error: &Error) -> bool {
         | Error::Nothing(_)
         | Error::OutOfTime(_)
         | Error::Reject(_)
-        | Error::S3 { .. }
         | Error::Schema { .. }
         | Error::Unconfirmed(_) => false,
     }
