@@ -37,15 +37,19 @@ def environment(name, requirements):
     return str(folder / "bin/python")
 
 
-def worker(build=("cargo", "bench", "--no-run"), environ=None):
-    """The optimised build of benches/worker. `build`: the command that builds it, and what is set for it."""
-    say("build of the worker")
-    environ = {"CARGO_TARGET_DIR": str(CACHE / "target"), "CARGO_INCREMENTAL": "0"} | os.environ | (environ or {})
-    command = [*build, "--quiet", "--bench", "worker", "--message-format=json"]
-    printed = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE, text=True).stdout
-    messages = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+def worker():
+    """The release build of benches/worker."""
+    say("release build of the worker")
+    command = ["cargo", "bench", "--quiet", "--no-run", "--bench", "worker", "--message-format=json"]
+    build = subprocess.run(command, cwd=ROOT, env=build_settings(), check=True, stdout=subprocess.PIPE, text=True)
+    messages = [json.loads(line) for line in build.stdout.splitlines()]
     built = [m for m in messages if m["reason"] == "compiler-artifact" and m["target"]["name"] == "worker"]
     return [built[-1]["executable"]]
+
+
+def build_settings():
+    """The environment of a build: its output lies in the cache folder."""
+    return {"CARGO_TARGET_DIR": str(CACHE / "target"), "CARGO_INCREMENTAL": "0"} | os.environ
 
 
 def say(what):
