@@ -1,13 +1,14 @@
 //! The 3 × 3 convolution of each channel on its own.
 //!
-//! The weights of sixteen channels stay in nine registers while a window of three rows and three columns slides along a row.
+//! The weights of sixteen channels (of as many as a register holds, where registers are few) stay in nine registers, while a window of
+//! three rows and three columns goes along a row.
 
 use std::ops::Range;
 
 use crate::lanes::Lanes;
 use crate::layer::Size;
 use crate::pack::{TAPS, Taps};
-use crate::simd::{Operation, Simd};
+use crate::simd::{Arithmetic, Operation, Simd};
 
 /// A depthwise convolution that makes some rows of some blocks.
 pub(crate) struct Depthwise<'a> {
@@ -37,84 +38,151 @@ impl Operation for Depthwise<'_> {
         let (width, zeros) = (input_size.width, &zeros[..input_size.width]);
         for (plane, block) in blocks.enumerate() {
             let input = &self.input[plane * self.input_stride..];
-            let channels = Channels::new(simd, taps, block);
             let output = &mut output[plane * self.output_stride..][..rows.len() * output_width];
-            for (row, output) in rows.clone().zip(output.chunks_exact_mut(output_width)) {
-                let mut seen = [zeros; 3];
-                for (tap, seen) in seen.iter_mut().enumerate() {
-                    let row = (row * taps.stride + tap).wrapping_sub(taps.top);
-                    if row < input_size.height {
-                        *seen = &input[row % ring * width..][..width];
+            for part in 0..S::Narrow::PARTS {
+                let channels = Channels::new(simd.narrow(), taps, block, part);
+                for (row, output) in rows.clone().zip(output.chunks_exact_mut(output_width)) {
+                    let mut seen = [zeros; 3];
+                    for (tap, seen) in seen.iter_mut().enumerate() {
+                        let row = (row * taps.stride + tap).wrapping_sub(taps.top);
+                        if row < input_size.height {
+                            *seen = &input[row % ring * width..][..width];
+                        }
                     }
+                    channels.row::<S>(seen, taps, output);
                 }
-                channels.slide(simd, seen, taps, output);
             }
         }
     }
 }
 
-/// What is held in registers of sixteen channels.
-struct Channels<S: Simd> {
-    weights: [S::Vector; TAPS],
-    bias: S::Vector,
-    low: S::Vector,
-    high: S::Vector,
+/// A part of sixteen channels: what is held of it in registers.
+struct Channels<A: Arithmetic> {
+    simd: A,
+    part: usize,
+    weights: [A::Vector; TAPS],
+    bias: A::Vector,
+    low: A::Vector,
+    high: A::Vector,
 }
 
-impl<S: Simd> Channels<S> {
+/// Three pixels, one above the other.
+type Column<A> = [<A as Arithmetic>::Vector; 3];
+
+impl<A: Arithmetic> Channels<A> {
     #[inline(always)]
-    fn new(simd: S, taps: &Taps, block: usize) -> Self {
+    fn new(simd: A, taps: &Taps, block: usize, part: usize) -> Self {
         let mut weights = [simd.splat(0.0); TAPS];
         for tap in 0..TAPS {
-            weights[tap] = simd.load(&taps.weights[block][tap]);
+            weights[tap] = simd.load(&taps.weights[block][tap], part);
         }
         let (low, high) = (simd.splat(taps.clamp.low), simd.splat(taps.clamp.high));
-        Self { weights, bias: simd.load(&taps.bias[block]), low, high }
+        Self { simd, part, weights, bias: simd.load(&taps.bias[block], part), low, high }
     }
 
     /// One row of the output.
     #[inline(always)]
-    fn slide(&self, simd: S, rows: [&[Lanes]; 3], taps: &Taps, output: &mut [Lanes]) {
-        let column = |at: usize| column(simd, rows, at.wrapping_sub(taps.left));
-        let mut left = column(0);
-        if taps.stride == 1 {
-            let mut middle = column(1);
-            for (x, output) in output.iter_mut().enumerate() {
-                let right = column(x + 2);
-                simd.store(output, self.window(simd, [left, middle, right]));
-                (left, middle) = (middle, right);
-            }
-        } else {
-            for (x, output) in output.iter_mut().enumerate() {
-                let (middle, right) = (column(2 * x + 1), column(2 * x + 2));
-                simd.store(output, self.window(simd, [left, middle, right]));
-                left = right;
-            }
+    fn row<S: Simd>(&self, rows: [&[Lanes]; 3], taps: &Taps, output: &mut [Lanes]) {
+        let inside = inside(rows[0].len(), taps, output.len());
+        for x in (0..inside.start).chain(inside.end..output.len()) {
+            let first = (x * taps.stride).wrapping_sub(taps.left);
+            let (second, third) = (first.wrapping_add(1), first.wrapping_add(2));
+            let columns = [self.beside(rows, first), self.beside(rows, second), self.beside(rows, third)];
+            self.store(&mut output[x], self.window(columns));
+        }
+        if inside.is_empty() {
+            return;
+        }
+        let first = inside.start * taps.stride - taps.left;
+        let rows = rows.map(|row| &row[first..]);
+        let output = &mut output[inside];
+        match (S::MANY, taps.stride) {
+            (true, 1) => self.slide(rows, output),
+            (true, _) => self.slide_by_two(rows, output),
+            (false, 1) => self.step::<1>(rows, output),
+            (false, _) => self.step::<2>(rows, output),
+        }
+    }
+
+    /// A window that moves by one pixel keeps two of its columns.
+    #[inline(always)]
+    fn slide(&self, rows: [&[Lanes]; 3], output: &mut [Lanes]) {
+        let [above, middle, below] = rows.map(|row| &row[2..][..output.len()]);
+        let (mut left, mut centre) = (self.column(rows, 0), self.column(rows, 1));
+        for (((output, above), middle), below) in output.iter_mut().zip(above).zip(middle).zip(below) {
+            let right = [self.load(above), self.load(middle), self.load(below)];
+            self.store(output, self.window([left, centre, right]));
+            (left, centre) = (centre, right);
+        }
+    }
+
+    /// A window that moves by two pixels keeps one of its columns.
+    #[inline(always)]
+    fn slide_by_two(&self, rows: [&[Lanes]; 3], output: &mut [Lanes]) {
+        let [above, middle, below] = rows.map(|row| row[1..].chunks_exact(2));
+        let mut left = self.column(rows, 0);
+        for (((output, above), middle), below) in output.iter_mut().zip(above).zip(middle).zip(below) {
+            let pixels = [above, middle, below];
+            let (centre, right) = (self.column(pixels, 0), self.column(pixels, 1));
+            self.store(output, self.window([left, centre, right]));
+            left = right;
+        }
+    }
+
+    /// A window whose pixels all come from memory.
+    #[inline(always)]
+    fn step<const STRIDE: usize>(&self, rows: [&[Lanes]; 3], output: &mut [Lanes]) {
+        let end = (output.len() - 1) * STRIDE + 3;
+        let [above, middle, below] = rows.map(|row| row[..end].windows(3).step_by(STRIDE));
+        for (((output, above), middle), below) in output.iter_mut().zip(above).zip(middle).zip(below) {
+            let pixels = [above, middle, below];
+            let columns = [self.column(pixels, 0), self.column(pixels, 1), self.column(pixels, 2)];
+            self.store(output, self.window(columns));
         }
     }
 
     #[inline(always)]
-    fn window(&self, simd: S, columns: [[S::Vector; 3]; 3]) -> S::Vector {
-        let mut sum = self.bias;
-        for row in 0..3 {
-            for column in 0..3 {
-                sum = simd.mul_add(columns[column][row], self.weights[3 * row + column], sum);
+    fn window(&self, columns: [Column<A>; 3]) -> A::Vector {
+        let simd = self.simd;
+        // A sum for each row, so that none waits for nine others.
+        let mut sums = [self.bias, simd.splat(0.0), simd.splat(0.0)];
+        for column in 0..3 {
+            for row in 0..3 {
+                sums[row] = simd.mul_add(columns[column][row], self.weights[3 * row + column], sums[row]);
             }
         }
-        simd.clamp(self.low, self.high, sum)
+        simd.clamp(self.low, self.high, simd.add(sums[0], simd.add(sums[1], sums[2])))
+    }
+
+    #[inline(always)]
+    fn column(&self, rows: [&[Lanes]; 3], at: usize) -> Column<A> {
+        [self.load(&rows[0][at]), self.load(&rows[1][at]), self.load(&rows[2][at])]
+    }
+
+    /// A column that may be beside the map, where there are zeros.
+    #[inline(always)]
+    fn beside(&self, rows: [&[Lanes]; 3], at: usize) -> Column<A> {
+        if at < rows[0].len() { self.column(rows, at) } else { [self.simd.splat(0.0); 3] }
+    }
+
+    #[inline(always)]
+    fn load(&self, pixel: &Lanes) -> A::Vector {
+        self.simd.load(pixel, self.part)
+    }
+
+    #[inline(always)]
+    fn store(&self, pixel: &mut Lanes, vector: A::Vector) {
+        self.simd.store(pixel, self.part, vector);
     }
 }
 
-/// Three pixels, one above the other; zeros beside the map.
+/// The outputs of a row whose window is inside the map.
 #[inline(always)]
-fn column<S: Simd>(simd: S, rows: [&[Lanes]; 3], at: usize) -> [S::Vector; 3] {
-    let mut column = [simd.splat(0.0); 3];
-    for row in 0..3 {
-        if let Some(pixel) = rows[row].get(at) {
-            column[row] = simd.load(pixel);
-        }
-    }
-    column
+fn inside(width: usize, taps: &Taps, outputs: usize) -> Range<usize> {
+    // Zeros on the left are one pixel at most, so only the first output can see them.
+    let start = taps.left.min(outputs);
+    let end = (width + taps.left).checked_sub(3).map_or(0, |last| last / taps.stride + 1);
+    start..end.clamp(start, outputs)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! * [`Layer`]s are the network as its author wrote it. Batch norm is folded into weights and bias by then.
 //! * **The plan** puts them together to steps. `expand, depthwise, project, add` (an inverted residual block of MobileNetV2) is one step, so are
 //!   `depthwise, pointwise` (MobileNetV1) and `stem, depthwise, pointwise` (how both begin). What is left is a 1 × 1
-//!   convolution on its own (how MobileNetV2 ends). Anything else is [`Unsupported`].
+//!   convolution on its own (how MobileNetV2 ends), or a stem. Anything else is [`Unsupported`].
 //! * **A step** takes a map and gives a map: [`Scratch`] has two, and steps take turns with them. Bias, clamp (ReLU6) and residual are part of
 //!   the kernel that makes the numbers, while they are still in registers.
 //!
@@ -66,8 +66,10 @@
 //!
 //! # To change something
 //!
-//! `cargo nextest run -p fruitvec-kernels` holds every kernel on every path against plain loops (`reference.rs` has them), on odd shapes; `cargo run
-//! --release -p fruitvec-kernels --example profile -- avx512` says what each stage of each step takes.
+//! `cargo nextest run -p fruitvec-kernels` holds every kernel on every path against plain loops (`reference.rs` has them), on odd shapes, and once
+//! more under valgrind where there is one; `cargo run --release -p fruitvec-kernels --example profile -- avx512` says what each stage of each step
+//! takes. Two things to know: vectors must not go through closures that the standard library calls (`array::map`), which are compiled
+//! without the path's features; and a tile's loops must have counts that the compiler knows, or its sums go to memory.
 
 mod block;
 mod depthwise;

@@ -10,6 +10,7 @@ use crate::pointwise::Pointwise;
 use crate::pool::Pool;
 use crate::profile::{Stage, Watch};
 use crate::simd::Simd;
+use crate::stem::Rows;
 
 /// A network of the MobileNet family, compiled for one path. Many threads may run it at once, each with its own [`Scratch`].
 #[derive(Debug)]
@@ -128,6 +129,20 @@ impl Network {
             match step {
                 Step::Block(block) => {
                     Work { simd, block, picture, side: self.side, scratch }.run(&input, &mut output, watch);
+                }
+                Step::Stem(stem, size) => {
+                    simd.vectorize(Rows {
+                        stem,
+                        picture,
+                        side: self.side,
+                        rows: 0..size.height,
+                        scratch: &mut scratch.picture[..3 * stem.row_numbers()],
+                        output: &mut output,
+                        output_stride: size.pixels(),
+                        output_size: *size,
+                        ring: size.height,
+                    });
+                    watch.stage(Stage::Stem);
                 }
                 Step::Pointwise(matrix, size) => {
                     alone(simd, matrix, *size, &input, &mut output);

@@ -13,6 +13,7 @@ pub(crate) const MIDDLE_BYTES: usize = 256 << 10;
 pub(crate) enum Step {
     Block(Box<Block>),
     Pointwise(Matrix, Size),
+    Stem(Stem, Size),
 }
 
 /// Depthwise and project, and what comes before them.
@@ -96,6 +97,11 @@ pub(crate) fn steps(
                 let wide = stem.size_of(map.size)?;
                 let source = Source::Stem(stem_of(stem, side, mean, std)?);
                 (block(&mut map, source, stem.bias.len(), wide, depthwise, project)?, 3)
+            }
+            [Layer::Stem(stem), ..] if at == 0 => {
+                let size = stem.size_of(map.size)?;
+                map = Map { size, channels: stem.bias.len(), ..map };
+                (Step::Stem(stem_of(stem, side, mean, std)?, size), 1)
             }
             [Layer::Depthwise(depthwise), Layer::Pointwise(project), ..] if at > 0 => {
                 let (channels, size) = (map.channels, map.size);
@@ -233,7 +239,7 @@ impl Step {
     pub(crate) fn pixels(&self) -> usize {
         match self {
             Self::Block(block) => block.deep.pixels(),
-            Self::Pointwise(_, size) => size.pixels(),
+            Self::Pointwise(_, size) | Self::Stem(_, size) => size.pixels(),
         }
     }
 
@@ -242,6 +248,7 @@ impl Step {
         match self {
             Self::Block(block) => block.project.blocks() * block.deep.pixels(),
             Self::Pointwise(matrix, size) => matrix.blocks() * size.pixels(),
+            Self::Stem(stem, size) => stem.matrix.blocks() * size.pixels(),
         }
     }
 
@@ -252,6 +259,7 @@ impl Step {
                 Source::Stem(stem) => 3 * stem.row_numbers(),
                 _ => 0,
             },
+            Self::Stem(stem, _) => 3 * stem.row_numbers(),
             Self::Pointwise(..) => 0,
         }
     }
@@ -270,7 +278,7 @@ impl Step {
     pub(crate) fn deep_lanes(&self) -> usize {
         match self {
             Self::Block(block) => block.blocks() * block.deep_stride(),
-            Self::Pointwise(..) => 0,
+            Self::Pointwise(..) | Self::Stem(..) => 0,
         }
     }
 
@@ -278,7 +286,7 @@ impl Step {
     pub(crate) fn wide_lanes(&self) -> usize {
         match self {
             Self::Block(block) => block.wide.width,
-            Self::Pointwise(..) => 0,
+            Self::Pointwise(..) | Self::Stem(..) => 0,
         }
     }
 }

@@ -70,7 +70,7 @@ impl Pointwise<'_> {
         let mut weights = [&self.matrix.weights[..0]; B];
         for b in 0..B {
             weights[b] = &self.matrix.weights[(block + b) * inputs..][..inputs];
-            let bias = simd.load(&self.matrix.bias[block + b]);
+            let bias = simd.load(&self.matrix.bias[block + b], 0);
             for p in 0..P {
                 sums[p][b] = bias;
             }
@@ -98,7 +98,7 @@ impl Pointwise<'_> {
             for lane in 0..(inputs - input).min(LANES) {
                 let mut loaded = [simd.splat(0.0); B];
                 for b in 0..B {
-                    loaded[b] = simd.load(&some[b][lane]);
+                    loaded[b] = simd.load(&some[b][lane], 0);
                 }
                 accumulate(simd, &mut sums, pixels, loaded, lane);
             }
@@ -121,14 +121,14 @@ impl Pointwise<'_> {
             match self.residual {
                 None => {
                     for p in 0..P {
-                        simd.store(&mut output[p], simd.clamp(low, high, sums[p][b]));
+                        simd.store(&mut output[p], 0, simd.clamp(low, high, sums[p][b]));
                     }
                 }
                 Some(residual) => {
                     let residual = &residual[at..][..P];
                     for p in 0..P {
                         let held = simd.clamp(low, high, sums[p][b]);
-                        simd.store(&mut output[p], simd.add(held, simd.load(&residual[p])));
+                        simd.store(&mut output[p], 0, simd.add(held, simd.load(&residual[p], 0)));
                     }
                 }
             }
@@ -146,7 +146,7 @@ fn multiply<S: Simd, const P: usize, const B: usize>(
 ) {
     let mut loaded = [simd.splat(0.0); B];
     for b in 0..B {
-        loaded[b] = simd.load(&weights[b][lane]);
+        loaded[b] = simd.load(&weights[b][lane], 0);
     }
     accumulate(simd, sums, pixels, loaded, lane);
 }

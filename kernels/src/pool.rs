@@ -19,10 +19,10 @@ impl Operation for Pool<'_> {
         for (plane, means) in planes.zip(self.means.chunks_mut(LANES)) {
             let mut sum = simd.splat(0.0);
             for pixel in plane {
-                sum = simd.add(sum, simd.load(pixel));
+                sum = simd.add(sum, simd.load(pixel, 0));
             }
             let mut sums = Lanes::ZERO;
-            simd.store(&mut sums, sum);
+            simd.store(&mut sums, 0, sum);
             for (mean, sum) in means.iter_mut().zip(sums.0) {
                 *mean = sum / self.pixels as f32;
             }

@@ -105,6 +105,7 @@ impl Step {
             Self::Pointwise(matrix, size) => {
                 vec![(Stage::Pointwise, size.pixels() * matrix.inputs * matrix.outputs)]
             }
+            Self::Stem(stem, size) => vec![(Stage::Stem, size.pixels() * STEM_INPUTS * stem.matrix.outputs)],
             Self::Block(block) => {
                 let (wide, deep, project) = (block.wide.pixels(), block.deep.pixels(), &block.project);
                 let source = match &block.source {

@@ -12,20 +12,18 @@ pub(crate) mod portable;
 
 use crate::lanes::Lanes;
 
-/// Proof that a machine has what a path needs, and its operations. A vector holds the sixteen numbers of a [`Lanes`].
-pub(crate) trait Simd: Copy {
-    /// Sixteen numbers in registers.
+/// Proof that a machine has what a path needs, and its arithmetic: on all sixteen numbers of a [`Lanes`], or on a part of them.
+pub(crate) trait Arithmetic: Copy {
+    /// Some numbers, in registers.
     type Vector: Copy;
-    /// Pixels of a pointwise tile, at most: as many as the registers hold sums for.
-    const PIXELS: usize;
-    /// Blocks of outputs of a pointwise tile, at most.
-    const BLOCKS: usize;
+    /// How many vectors are a [`Lanes`].
+    const PARTS: usize;
 
-    /// Reads sixteen numbers.
-    fn load(self, from: &Lanes) -> Self::Vector;
-    /// Writes sixteen numbers.
-    fn store(self, to: &mut Lanes, vector: Self::Vector);
-    /// The same number sixteen times.
+    /// Reads the numbers of a part, from 0.
+    fn load(self, from: &Lanes, part: usize) -> Self::Vector;
+    /// Writes the numbers of a part, from 0.
+    fn store(self, to: &mut Lanes, part: usize, vector: Self::Vector);
+    /// The same number in every place.
     fn splat(self, number: f32) -> Self::Vector;
     /// a + b.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -33,6 +31,21 @@ pub(crate) trait Simd: Copy {
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Each number held between two bounds. What is not a number stays so: it must come to light at the end.
     fn clamp(self, low: Self::Vector, high: Self::Vector, vector: Self::Vector) -> Self::Vector;
+}
+
+/// A path: its arithmetic on sixteen numbers at once, and what is best for its registers.
+pub(crate) trait Simd: Arithmetic {
+    /// Arithmetic on one register at a time, where sixteen numbers take several.
+    type Narrow: Arithmetic;
+    /// Pixels of a pointwise tile, at most: as many as the registers hold sums for.
+    const PIXELS: usize;
+    /// Blocks of outputs of a pointwise tile, at most.
+    const BLOCKS: usize;
+    /// Whether there are registers for nine weights and nine pixels.
+    const MANY: bool;
+
+    /// Its arithmetic on one register at a time.
+    fn narrow(self) -> Self::Narrow;
 
     /// Does the operation, compiled for this path.
     fn vectorize(self, operation: impl Operation);

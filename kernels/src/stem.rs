@@ -130,7 +130,7 @@ impl Rows<'_> {
         let mut weights = [&matrix.weights[..0]; B];
         for b in 0..B {
             weights[b] = &matrix.weights[(block + b) * STEM_INPUTS..][..STEM_INPUTS];
-            let bias = simd.load(&matrix.bias[block + b]);
+            let bias = simd.load(&matrix.bias[block + b], 0);
             for p in 0..P {
                 sums[p][b] = bias;
             }
@@ -141,7 +141,7 @@ impl Rows<'_> {
             for input in 0..ACROSS {
                 let mut loaded = [simd.splat(0.0); B];
                 for b in 0..B {
-                    loaded[b] = simd.load(&weights[b][tap * ACROSS + input]);
+                    loaded[b] = simd.load(&weights[b][tap * ACROSS + input], 0);
                 }
                 for p in 0..P {
                     let number = simd.splat(numbers[p * STEP + input]);
@@ -156,7 +156,7 @@ impl Rows<'_> {
             let at = (block + b) * self.output_stride + row % self.ring * self.output_size.width + first;
             let output = &mut self.output[at..][..P];
             for p in 0..P {
-                simd.store(&mut output[p], simd.clamp(low, high, sums[p][b]));
+                simd.store(&mut output[p], 0, simd.clamp(low, high, sums[p][b]));
             }
         }
     }

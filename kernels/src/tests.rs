@@ -20,8 +20,6 @@ fn layers(stem: usize, shapes: &[Shape], last: Option<usize>) -> Vec<Layer> {
     let mut layers = vec![Layer::Stem(Filter::made_up(stem, 3, 2, Padding::AROUND, 1))];
     let mut channels = stem;
     for (number, &(expansion, outputs, stride, behind)) in shapes.iter().enumerate() {
-        // Nothing but a depthwise may follow a stem.
-        let expansion = expansion.filter(|_| number > 0);
         let (seed, input) = (10 * number as u64, layers.len() - 1);
         let wide = expansion.unwrap_or(channels);
         if expansion.is_some() {
@@ -29,7 +27,7 @@ fn layers(stem: usize, shapes: &[Shape], last: Option<usize>) -> Vec<Layer> {
         }
         let padding = padding(behind && stride == 2);
         layers.push(Layer::Depthwise(Filter::made_up(wide, 1, stride, padding, seed + 2)));
-        let adds = number > 0 && stride == 1 && outputs == channels;
+        let adds = (number > 0 || expansion.is_some()) && stride == 1 && outputs == channels;
         let clamp = if adds || expansion.is_some() { Clamp::NONE } else { Clamp::RELU6 };
         layers.push(Layer::Pointwise(Pointwise::made_up(wide, outputs, clamp, seed + 4)));
         if adds {
@@ -107,7 +105,8 @@ fn what_is_added_must_be_the_blocks_input() {
 fn layers_in_another_order_are_unsupported() {
     let stem = Layer::Stem(Filter::made_up(8, 3, 2, Padding::AROUND, 1));
     let pointwise = Layer::Pointwise(Pointwise::made_up(8, 8, Clamp::NONE, 2));
-    for layers in [vec![], vec![stem.clone(), pointwise.clone()], vec![pointwise], vec![stem.clone(), stem]] {
+    let of = Layer::Add(0);
+    for layers in [vec![], vec![pointwise], vec![stem.clone(), stem.clone()], vec![stem, of]] {
         assert!(Network::compile(&layers, 32, MEAN, STD, Path::Portable).is_err(), "{layers:?}");
     }
 }

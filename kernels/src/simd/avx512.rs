@@ -6,7 +6,7 @@ use std::arch::x86_64::{
     _mm512_store_ps,
 };
 
-use super::{Operation, Simd};
+use super::{Arithmetic, Operation, Simd};
 use crate::lanes::Lanes;
 
 /// A machine with AVX-512. There is no value of this type on any other.
@@ -22,19 +22,17 @@ impl Avx512 {
 // SAFETY, of every block below: the instructions need AVX-512F, and `self` is proof of it. The two that touch memory
 // read and write the 64 bytes of a `Lanes`, which is borrowed, of that size, and aligned to it.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
-impl Simd for Avx512 {
+impl Arithmetic for Avx512 {
     type Vector = __m512;
-    // 28 sums, two weights and a pixel: 31 of 32 registers.
-    const PIXELS: usize = 14;
-    const BLOCKS: usize = 2;
+    const PARTS: usize = 1;
 
     #[inline(always)]
-    fn load(self, from: &Lanes) -> __m512 {
+    fn load(self, from: &Lanes, _: usize) -> __m512 {
         unsafe { _mm512_load_ps(from.0.as_ptr()) }
     }
 
     #[inline(always)]
-    fn store(self, to: &mut Lanes, vector: __m512) {
+    fn store(self, to: &mut Lanes, _: usize, vector: __m512) {
         unsafe { _mm512_store_ps(to.0.as_mut_ptr(), vector) }
     }
 
@@ -58,9 +56,23 @@ impl Simd for Avx512 {
         // Of two operands of which one is not a number, these give the second.
         unsafe { _mm512_min_ps(high, _mm512_max_ps(low, vector)) }
     }
+}
+
+impl Simd for Avx512 {
+    type Narrow = Self;
+    // 28 sums, two weights and a pixel: 31 of 32 registers.
+    const PIXELS: usize = 14;
+    const BLOCKS: usize = 2;
+    const MANY: bool = true;
+
+    #[inline(always)]
+    fn narrow(self) -> Self {
+        self
+    }
 
     #[inline]
     fn vectorize(self, operation: impl Operation) {
+        // SAFETY: `self` is proof of AVX-512F.
         unsafe { within(self, operation) }
     }
 }
