@@ -4,7 +4,7 @@
     theirs.py ingest CARD ONNX LIST FOLDER  answers any line: all photos of LIST, read, embedded and written as Parquet
     theirs.py fit FILE DIMENSION COMPONENTS one PCA, on the cores that it may use
     theirs.py first CARD ONNX PHOTO         one photo, one embedding, from nothing
-    theirs.py phone PHOTO OUT               a photo of 3024 x 3024 pixels, for the stages
+    theirs.py phone PHOTO OUT               a photo of 4032 x 3024 pixels, for the stages
     theirs.py rows FILE COUNT DIMENSION     rows for the PCA
 
 The modes and answers are those of benches/worker. What a mode does not need it does not import: `first` is timed from the start.
@@ -44,6 +44,13 @@ class Model:
 
     def square(self, photo):
         return self.decode(photo).resize((self.side, self.side), self.Image.Resampling.BICUBIC)
+
+    def draft(self, photo):
+        """A square of a photo that libjpeg scales down while it decodes it, but to no less than twice the square."""
+        image = self.Image.open(io.BytesIO(photo))
+        image.draft("RGB", (2 * self.side, 2 * self.side))
+        image.load()
+        return image.resize((self.side, self.side), self.Image.Resampling.BICUBIC)
 
     def embed(self, square):
         planes = self.numpy.asarray(square).transpose(2, 0, 1).astype(self.numpy.float32, order="C")
@@ -164,9 +171,9 @@ def phone(photo, out):
     import numpy
     from PIL import Image
 
-    image = Image.open(photo).convert("RGB").resize((3024, 3024), Image.Resampling.BICUBIC)
+    image = Image.open(photo).convert("RGB").resize((4032, 3024), Image.Resampling.BICUBIC)
     # The grain of a sensor, or the file would be far smaller than a phone's.
-    grain = numpy.random.default_rng(1).normal(0, 4, (3024, 3024, 3))
+    grain = numpy.random.default_rng(1).normal(0, 4, (3024, 4032, 3))
     noisy = numpy.clip(numpy.asarray(image) + grain, 0, 255).astype(numpy.uint8)
     Image.fromarray(noisy).save(out, quality=90)
 

@@ -1,14 +1,22 @@
-//! Pixels to embedding.
+//! Pixels to embedding: networks of the MobileNet family by kernels of our own, any other by tract.
+
+mod native;
+mod onnx;
+mod tract;
 
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
+pub use fruitvec_kernels::Path as Kernels;
 use tract_onnx::pb::{ModelProto, NodeProto};
-use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::{bail, format_err};
+use tract_onnx::prelude::{Framework, TractResult};
+use tract_onnx::tract_core::internal::format_err;
 
+pub use self::native::Native;
+pub use self::tract::Tract;
 use crate::error::{Error, Result};
-use crate::model::{Layout, ModelCard, ModelInput};
+use crate::model::ModelCard;
 use crate::pixels::Square;
 use crate::reject::{RejectCode, Rejection};
 
@@ -17,7 +25,7 @@ pub trait Embedder: Send + Sync {
     /// The card of the model.
     fn card(&self) -> &ModelCard;
 
-    /// Who computes, for the column `made_by`: `tract 0.23`.
+    /// Who computes, for the column `made_by`: `native avx512`, `tract 0.23`.
     fn engine(&self) -> &str;
 
     /// `card().dimension` finite numbers.
@@ -28,79 +36,116 @@ pub trait Embedder: Send + Sync {
     fn embed(&self, square: &Square) -> Result<Vec<f32>>;
 }
 
-/// The embedder of a card, its file found, verified, optimised and probed.
+/// What runs a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Kernels of our own: those named, or the fastest that the machine has.
+    Native(Option<Kernels>),
+    /// tract.
+    Tract,
+}
+
+/// `native`, `native-avx512`, `native-avx2`, `native-portable` or `tract`.
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, Self::Err> {
+        match (name, name.strip_prefix("native-").map(str::parse)) {
+            ("tract", _) => Ok(Self::Tract),
+            ("native", _) => Ok(Self::Native(None)),
+            (_, Some(Ok(kernels))) => Ok(Self::Native(Some(kernels))),
+            _ => Err(format!(
+                "there is no engine {name:?}; there are native, native-avx512, native-avx2, native-portable and tract"
+            )),
+        }
+    }
+}
+
+/// The embedder of a card, its file found, verified, compiled and probed: by kernels of our own where they have all of the network,
+/// else by tract.
 ///
 /// # Errors
 /// [`Error::Model`] when the file is missing or not the card's, or does not give what the card says.
 pub fn load(card: &ModelCard, models_dir: Option<&Path>) -> Result<Arc<dyn Embedder>> {
+    load_with(card, models_dir, None)
+}
+
+/// [`load`], by this engine if one is given.
+///
+/// # Errors
+/// As [`load`]; and [`Error::Model`] when our kernels are asked for and don't have all of the network, or the machine not all of them.
+pub fn load_with(
+    card: &ModelCard,
+    models_dir: Option<&Path>,
+    engine: Option<Engine>,
+) -> Result<Arc<dyn Embedder>> {
     let file = card.read(models_dir)?;
-    Ok(Arc::new(Tract::load(card, &file)?))
+    let proto = tract_onnx::onnx().proto_model_for_read(&mut &file[..]);
+    let proto = proto.map_err(|cause| card.error(format!("{cause:#}")))?;
+    // The file is in the graph now; a Lambda's memory is small.
+    drop(file);
+    of_graph(card, &proto, engine)
 }
 
-/// Any ONNX graph, run by tract.
-pub struct Tract {
-    card: ModelCard,
-    plan: Arc<TypedRunnableModel>,
-}
-
-impl Tract {
-    /// Cuts the graph at the embedding, optimises it, and embeds one grey square to see that it does what the card says.
-    ///
-    /// # Errors
-    /// [`Error::Model`] when it does not.
-    pub fn load(card: &ModelCard, file: &[u8]) -> Result<Self> {
-        let plan = plan(card, file).map_err(|cause| card.error(format!("{cause:#}")))?;
-        let embedder = Self { card: card.clone(), plan };
-        let side = card.input.side;
-        let grey = Square::new(side, vec![128; 3 * side as usize * side as usize]);
-        let grey = grey.ok_or_else(|| card.error("input.side: no such square"))?;
-        embedder.embed(&grey).map_err(|cause| card.error(format!("embedding a grey square: {cause}")))?;
-        Ok(embedder)
-    }
-}
-
-impl Embedder for Tract {
-    fn card(&self) -> &ModelCard {
-        &self.card
-    }
-
-    fn engine(&self) -> &str {
-        "tract 0.23"
-    }
-
-    fn embed(&self, square: &Square) -> Result<Vec<f32>> {
-        let internal =
-            |cause: &dyn std::fmt::Display| Error::Internal(format!("{}: {cause:#}", self.card.id));
-        let input = tensor(square, &self.card.input).map_err(|cause| internal(&cause))?;
-        let output = self.plan.run(tvec!(input.into())).map_err(|cause| internal(&cause))?;
-        let embedding = output[0].to_plain_array_view::<f32>().map_err(|cause| internal(&cause))?;
-        let (found, said) = (embedding.len(), self.card.dimension);
-        if found != said {
-            return Err(internal(&format!("the graph gives {found} numbers, the card says {said}")));
-        }
-        // One such row would stop every fit from then on, and parts are never modified.
-        if !embedding.iter().all(|x| x.is_finite()) {
-            let message = "the network gives a number that is not finite; export the picture again";
-            return Err(Rejection::new(RejectCode::NotFinite, message).into());
-        }
-        Ok(embedding.iter().copied().collect())
-    }
-}
-
-fn plan(card: &ModelCard, file: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
-    let onnx = tract_onnx::onnx();
-    let proto = onnx.proto_model_for_read(&mut &*file)?;
-    let side = card.input.side as usize;
-    let shape = match card.input.layout {
-        Layout::Nchw => [1, 3, side, side],
-        Layout::Nhwc => [1, side, side, 3],
+/// [`load_with`], once the file is read.
+fn of_graph(card: &ModelCard, proto: &ModelProto, engine: Option<Engine>) -> Result<Arc<dyn Embedder>> {
+    let embedding = embedding_node(card, proto).map_err(|cause| card.error(format!("{cause:#}")))?;
+    let kernels = match engine {
+        Some(Engine::Native(kernels)) => kernels,
+        _ => None,
     };
-    onnx.parse(&proto, None)?
-        .model
-        .with_outputs_by_name([embedding_node(card, &proto)?])?
-        .with_input_fact(0, f32::fact(shape).into())?
-        .into_optimized()?
-        .into_runnable()
+    let native = match engine {
+        Some(Engine::Tract) => None,
+        _ => Some(Native::compile(card, proto, &embedding, kernels.unwrap_or_else(Kernels::best))),
+    };
+    let embedder: Arc<dyn Embedder> = match native {
+        Some(Ok(native)) => Arc::new(native),
+        Some(Err(why)) if engine.is_some() => {
+            return Err(card
+                .error(format!("our kernels can't run it: {why}; leave the engine open, or ask for tract")));
+        }
+        other => {
+            if let Some(Err(why)) = other {
+                tracing::info!(model = card.id, why, "our kernels can't run it: it goes to tract");
+            }
+            Arc::new(Tract::optimise(card, proto, &embedding)?)
+        }
+    };
+    probe(&*embedder)?;
+    tracing::info!(model = card.id, engine = embedder.engine(), "model loaded");
+    Ok(embedder)
+}
+
+/// Embeds one grey square, to see that the network does what the card says.
+fn probe(embedder: &dyn Embedder) -> Result<()> {
+    let card = embedder.card();
+    let side = card.input.side;
+    let grey = Square::new(side, vec![128; 3 * side as usize * side as usize]);
+    let grey = grey.ok_or_else(|| card.error("input.side: no such square"))?;
+    embedder.embed(&grey).map_err(|cause| card.error(format!("embedding a grey square: {cause}")))?;
+    Ok(())
+}
+
+/// What an engine gave, if it is as many numbers as the card says, all of them finite.
+fn settled(card: &ModelCard, embedding: Vec<f32>) -> Result<Vec<f32>> {
+    let (found, said) = (embedding.len(), card.dimension);
+    if found != said {
+        return Err(Error::Internal(format!(
+            "{}: the graph gives {found} numbers, the card says {said}",
+            card.id
+        )));
+    }
+    // One such row would stop every fit from then on, and parts are never modified.
+    if !embedding.iter().all(|x| x.is_finite()) {
+        let message = "the network gives a number that is not finite; export the picture again";
+        return Err(Rejection::new(RejectCode::NotFinite, message).into());
+    }
+    Ok(embedding)
+}
+
+fn wrong_side(card: &ModelCard, square: &Square) -> Error {
+    let (found, wanted) = (square.side(), card.input.side);
+    Error::Internal(format!("{}: a square of {found} pixels, the model wants {wanted}", card.id))
 }
 
 /// The output name of the node that gives the embedding: the card's, or the last global average pool. Exporters write that
@@ -121,31 +166,5 @@ fn embedding_node(card: &ModelCard, proto: &ModelProto) -> TractResult<String> {
         })
 }
 
-/// The input tensor of a square: `(pixel − mean) / std`, laid out as the network has it.
-fn tensor(square: &Square, input: &ModelInput) -> TractResult<Tensor> {
-    let side = input.side as usize;
-    if square.side() != input.side {
-        bail!("a square of {} pixels, the model wants {side}", square.side());
-    }
-    let normalised =
-        |channel: usize, pixel: u8| (f32::from(pixel) - input.mean[channel]) / input.std[channel];
-    let pixels = square.rgb().chunks_exact(3);
-    match input.layout {
-        Layout::Nhwc => {
-            let values: Vec<f32> =
-                pixels.flat_map(|pixel| [0, 1, 2].map(|c| normalised(c, pixel[c]))).collect();
-            Tensor::from_shape(&[1, side, side, 3], &values)
-        }
-        Layout::Nchw => {
-            let mut values = vec![0.0; 3 * side * side];
-            for (channel, plane) in values.chunks_exact_mut(side * side).enumerate() {
-                // A byte has 256 values: looking one up is cheaper than dividing, and rounds the same.
-                let table: [f32; 256] = std::array::from_fn(|pixel| normalised(channel, pixel as u8));
-                for (value, pixel) in plane.iter_mut().zip(pixels.clone()) {
-                    *value = table[usize::from(pixel[channel])];
-                }
-            }
-            Tensor::from_shape(&[1, 3, side, side], &values)
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use md5::{Digest, Md5};
 use tokio::sync::oneshot;
 
-use super::{ModelChoice, PHOTOS, RESULTS, local_ingest, show_fit, shown};
+use super::{EngineChoice, ModelChoice, PHOTOS, RESULTS, local_ingest, show_fit, shown};
 
 /// Photos that are put at once.
 const PUTS: usize = 8;
@@ -36,6 +36,8 @@ pub(crate) struct Demo {
     dir: Option<PathBuf>,
     #[command(flatten)]
     model: ModelChoice,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// The folder that holds the buckets.
     #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
     data: PathBuf,
@@ -50,7 +52,7 @@ impl Demo {
             Some(dir) => Photos::in_folder(dir, &self.data)?,
             None => Photos::painted()?,
         };
-        let (server, store, ingest) = local_ingest(&self.model, &self.data, 0).await?;
+        let (server, store, ingest) = local_ingest(&self.model, &self.engine, &self.data, 0).await?;
         let card = ingest.card();
         say!("model       {}: {}, {} numbers", card.id, card.description, card.dimension);
         say!("S3          {}, data in {}", server.endpoint(), self.data.display());

@@ -25,8 +25,8 @@ use fruitvec::refit::Refitted;
 #[cfg(feature = "local")]
 use {
     aws_sdk_s3::error::DisplayErrorContext, aws_sdk_s3::operation::create_bucket::CreateBucketError,
-    fruitvec::config, fruitvec::embed::Embedder, fruitvec::error::Error, fruitvec::ingest::Ingest,
-    fruitvec::local::Server, fruitvec::store::Store, std::path::Path, std::sync::Arc,
+    fruitvec::config, fruitvec::embed, fruitvec::embed::Engine, fruitvec::error::Error,
+    fruitvec::ingest::Ingest, fruitvec::local::Server, fruitvec::store::Store, std::path::Path,
 };
 
 /// The photos bucket of the embedded S3.
@@ -40,10 +40,11 @@ pub(crate) const RESULTS: &str = "results";
 #[cfg(feature = "local")]
 pub(crate) async fn local_ingest(
     model: &ModelChoice,
+    engine: &EngineChoice,
     data: &Path,
     port: u16,
 ) -> Result<(Server, Store, Ingest)> {
-    let embedder = model.load()?;
+    let embedder = embed::load_with(&model.card()?, models_dir().as_deref(), engine.engine)?;
     let server = Server::start(data, port).await?;
     let store = local_store(&server).await?;
     let (limits, threads) = (config::limits(from_environment)?, config::threads(from_environment)?);
@@ -84,11 +85,15 @@ impl ModelChoice {
     pub(crate) fn card(&self) -> Result<ModelCard> {
         ModelCard::find(&self.id, models_dir().as_deref())
     }
+}
 
-    #[cfg(feature = "local")]
-    fn load(&self) -> Result<Arc<dyn Embedder>> {
-        fruitvec::embed::load(&self.card()?, models_dir().as_deref())
-    }
+/// What runs the network.
+#[cfg(feature = "local")]
+#[derive(Args)]
+pub(crate) struct EngineChoice {
+    /// What runs the network: tract, native, or native- and avx512, avx2 or portable; without it, native where it can.
+    #[arg(long, value_name = "NAME", env = config::ENGINE)]
+    engine: Option<Engine>,
 }
 
 /// A key for a terminal: what would control it is escaped.
