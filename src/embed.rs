@@ -26,15 +26,15 @@ pub trait Embedder: Send + Sync {
     /// `card().dimension` finite numbers.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the square is not of the card's side or the engine fails, which is not the photo's fault;
-    /// [`Error::Reject`] when a number is not finite.
+    /// [`Error::Internal`](crate::error::Error::Internal) when the square is not of the card's side or the engine fails, which is not the photo's fault;
+    /// [`Error::Reject`](crate::error::Error::Reject) when a number is not finite.
     fn embed(&self, square: &Square) -> Result<Vec<f32>>;
 }
 
 /// The embedder of a card, its file found, verified, optimised and probed.
 ///
 /// # Errors
-/// [`Error::Model`] when the file is missing or not the card's, or does not give what the card says.
+/// [`Error::Model`](crate::error::Error::Model) when the file is missing or not the card's, or does not give what the card says.
 #[cfg(feature = "tract")]
 pub fn load(card: &ModelCard, models_dir: Option<&Path>) -> Result<Arc<dyn Embedder>> {
     let file = card.read(models_dir)?;
