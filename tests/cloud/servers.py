@@ -29,6 +29,8 @@ class Server:
 
     def __init__(self, command, health, variables, healthy=200):
         self.port = free_port()
+        # What its requests are to be signed with, where it is not all the same to it.
+        self.credentials = {}
         self.folder = tempfile.TemporaryDirectory(prefix="fruitvec-server-")
         self._log = Path(self.folder.name, "log")
         self._healthy = healthy

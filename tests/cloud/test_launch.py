@@ -1,6 +1,6 @@
 """The function launch, as it is deployed, against S3 and EMR.
 
-moto is right for S3's conditional writes and takes the calls of EMR, but checks none of them, and in it no time passes: the requests are
+moto has the lease where one writes at a time, and takes the calls of EMR, but checks none of them, and in it no time passes: the requests are
 checked against botocore's model here, and whatever can happen to a cluster is played by the scripted EMR.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import proxy
 import pytest
 import scripted_emr
+import servers
 from runtime import Function, FunctionDied, FunctionFailed
 from scripted_emr import Recorder, ScriptedEmr
 from servers import client, environment
@@ -35,7 +36,7 @@ def event(name, **others):
 def variables(s3, emr, **others):
     """What the function is deployed with."""
     return {
-        **environment(s3),
+        **environment(s3, **getattr(s3, "credentials", {})),
         "AWS_ENDPOINT_URL_EMR": emr.endpoint,
         "FRUITVEC_PHOTOS_BUCKET": PHOTOS,
         "FRUITVEC_RESULTS_BUCKET": RESULTS,
@@ -49,7 +50,7 @@ def variables(s3, emr, **others):
 
 def filled(server, photos=PHOTOS, results=RESULTS):
     """A client of S3, with a photo and a part in its buckets: every job has something to do."""
-    s3 = client("s3", server)
+    s3 = client("s3", server, **server.credentials)
     for bucket in (photos, results):
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"})
     s3.put_object(Bucket=photos, Key="photos/Kiwi/1.jpg", Body=b"photo")
@@ -164,9 +165,16 @@ def test_delivered_twice_there_is_one_cluster(moto, s3):
     assert lease(s3)["cluster_id"] == cluster["Id"]
 
 
-@pytest.mark.parametrize("server", ["moto", "localstack"])
+@pytest.fixture
+def embedded():
+    """The embedded S3."""
+    with servers.embedded() as server:
+        yield server
+
+
+@pytest.mark.parametrize("server", ["embedded", "localstack"])
 def test_ten_at_once_start_one_cluster(server, request, emr):
-    """moto or LocalStack has the lease: both are right about conditional writes."""
+    """The embedded S3 or LocalStack has the lease: of racing writers one wins in both, and in moto now and then two."""
     server = request.getfixturevalue(server)
     photos, results = "photos-of-launch", "results-of-launch"
     s3 = filled(server, photos, results)

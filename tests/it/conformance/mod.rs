@@ -69,6 +69,13 @@ const KNOWN_DIFFERENCES: &[(&str, &str, &str)] = &[
     ("moto", "an_aborted_upload_is_gone", "it answers 500 for an upload that is gone"),
 ];
 
+/// Where a stand-in is wrong now and then: no test may lean on it there, and none can say beforehand what it does.
+const RARE_DIFFERENCES: &[(&str, &str, &str)] = &[(
+    "moto",
+    "of_racing_writers_one_wins",
+    "it asks whether the object is there, then writes: on a busy machine two of sixteen writers have won",
+)];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_server_keeps_what_s3_promises() {
     let data = tempfile::tempdir().unwrap();
@@ -103,7 +110,11 @@ async fn keeps_what_s3_promises(server: &str, client: &Client) {
         let bucket = format!("conformance-{index}");
         make_bucket(client, &bucket).await;
         let result = tokio::spawn((check.run)(client.clone(), bucket)).await;
-        let known = KNOWN_DIFFERENCES.iter().find(|(at, name, _)| *at == server && *name == check.name);
+        if let (Err(_), Some((.., reason))) = (&result, difference(RARE_DIFFERENCES, server, check)) {
+            println!("{server}: {} does not hold this time: {reason}", check.name);
+            continue;
+        }
+        let known = difference(KNOWN_DIFFERENCES, server, check);
         match (result, known) {
             (Err(error), None) => surprises.push(format!("{}: {}", check.name, message(error))),
             (Ok(()), Some((_, _, reason))) => {
@@ -113,6 +124,14 @@ async fn keeps_what_s3_promises(server: &str, client: &Client) {
         }
     }
     assert!(surprises.is_empty(), "{server}:\n{}", surprises.join("\n"));
+}
+
+fn difference(
+    differences: &'static [(&'static str, &'static str, &'static str)],
+    server: &str,
+    check: &Check,
+) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    differences.iter().find(|(at, name, _)| *at == server && *name == check.name)
 }
 
 async fn make_bucket(client: &Client, bucket: &str) {
