@@ -39,12 +39,17 @@ def environment(name, requirements):
 
 def worker():
     """The release build of benches/worker."""
+    return [programs()["worker"]]
+
+
+def programs():
+    """The release builds of benches/worker and, which cargo builds with every benchmark, of fruitvec: their paths by their names."""
     say("release build of the worker")
     command = ["cargo", "bench", "--quiet", "--no-run", "--bench", "worker", "--message-format=json"]
     build = subprocess.run(command, cwd=ROOT, env=build_settings(), check=True, stdout=subprocess.PIPE, text=True)
     messages = [json.loads(line) for line in build.stdout.splitlines()]
-    built = [m for m in messages if m["reason"] == "compiler-artifact" and m["target"]["name"] == "worker"]
-    return [built[-1]["executable"]]
+    built = [m for m in messages if m["reason"] == "compiler-artifact" and m["executable"]]
+    return {message["target"]["name"]: message["executable"] for message in built}
 
 
 def build_settings():
