@@ -25,6 +25,33 @@ def localstack():
         yield server
 
 
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory):
+    """What a cluster is given, in S3."""
+    import account
+    from spark_artifacts import Artifacts
+
+    with account.account() as opened:
+        yield Artifacts(opened, tmp_path_factory.mktemp("artifacts"))
+
+
+@pytest.fixture(scope="session")
+def worker(artifacts):
+    """The folder that bootstrap.sh has made of it on the primary."""
+    done, folder = artifacts.fetched("worker")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """One Spark cluster for all tests: an executor that is killed it starts again."""
+    import spark
+
+    with spark.cluster() as started:
+        yield started
+
+
 @pytest.fixture
 def moto():
     """A moto of the test's own."""
