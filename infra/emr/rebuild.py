@@ -177,7 +177,7 @@ class Run:
         command = " ".join(map(shlex.quote, [f"./{PROGRAM}", "work", *self._place, "--threads", "1"]))
         last = int(context.getConf().get("spark.task.maxFailures", "4")) - 1
         planned = context.parallelize(tasks, len(tasks)).setName(f"tasks of {stage}")
-        worked = planned.pipe(command, env=environment("."), checkCode=True).setName(f"{PROGRAM} work")
+        worked = planned.pipe(command, env=environment("."), checkCode=True)
         return worked.mapPartitions(insisting(last)).setName(f"outcomes of {stage}").collect()
 
 

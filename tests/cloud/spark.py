@@ -75,6 +75,11 @@ class Cluster:
                     return ancestor
         return None
 
+    def executor_logs(self, application):
+        """What its executors have printed."""
+        pattern = f"work/{application}/*/stderr"
+        return [log.read_text() for worker in self._workers for log in Path(worker.folder.name).glob(pattern)]
+
 
 @contextlib.contextmanager
 def cluster():
@@ -160,22 +165,6 @@ class Submitted:
         """What Spark itself has recorded of that kind, once the driver has ended."""
         (file,) = self._events.iterdir()
         return [event for event in map(json.loads, file.read_text().splitlines()) if event["Event"] == f"SparkListener{kind}"]
-
-
-def driver(cluster, worker, server, *arguments, photos="photos", results, model, credentials, **settings):
-    """The driver, reaching this S3 as it does on a machine of EMR: with no keys in its environment, but for some that open nothing."""
-    return Submitted(
-        cluster,
-        DRIVER,
-        *("--photos", photos, "--results", results, "--model", model, "--worker", str(worker), *arguments),
-        settings=settings.get("settings"),
-        AWS_ENDPOINT_URL=server.endpoint,
-        AWS_REGION=servers.REGION,
-        AWS_SHARED_CREDENTIALS_FILE=str(credentials),
-        # What is in the environment goes before files. It must not reach the worker.
-        AWS_ACCESS_KEY_ID="of-nobody",
-        AWS_SECRET_ACCESS_KEY="of-nobody",
-    )
 
 
 def program(name):
