@@ -138,7 +138,7 @@ fn settings(config: &Config) -> Vec<Configuration> {
     vec![spark.build(), yarn.build()]
 }
 
-/// Every machine fetches worker and model before it takes tasks.
+/// The primary fetches worker and model before it takes the step; Spark carries them to the other machines.
 fn bootstrap(config: &Config) -> BootstrapActionConfig {
     let script = ScriptBootstrapActionConfig::builder()
         .path(format!("{}/bootstrap.sh", config.artifacts))
