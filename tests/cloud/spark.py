@@ -23,7 +23,9 @@ DRIVER = ROOT / "infra/emr/rebuild.py"
 WORKERS = 2
 # Spark 3.5 runs on these.
 JAVA_VERSIONS = ("17", "11")
-PATIENCE = 120.0
+PATIENCE = 300.0
+# Lines of a log that a failure shows.
+TAIL = 60
 
 
 class Daemon(servers.Server):
@@ -116,6 +118,7 @@ class Submitted:
             "spark.eventLog.enabled": "true",
             "spark.eventLog.dir": self._events.as_uri(),
             "spark.eventLog.rolling.enabled": "false",
+            "spark.ui.port": "0",
             "spark.ui.showConsoleProgress": "false",
             "spark.driver.memory": "512m",
             **(settings or {}),
@@ -144,7 +147,7 @@ class Submitted:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"it takes more than {seconds} s: {self.log}") from None
+            raise AssertionError(f"it takes more than {seconds} s: {self.tail}") from None
 
     def kill(self):
         """SIGKILL to the whole session: the driver, its JVM, and what it has started."""
@@ -155,6 +158,11 @@ class Submitted:
     def log(self):
         """What it has printed so far."""
         return self._log.read_text(errors="replace")
+
+    @property
+    def tail(self):
+        """The end of that, for whoever looks for what went wrong."""
+        return "\n".join(self.log.splitlines()[-TAIL:])
 
     def said(self, pattern):
         """The groups of each line of the driver's own that is so."""

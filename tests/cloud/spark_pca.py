@@ -14,10 +14,13 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession, Window
 from pyspark.sql.functions import col, row_number
 
+PARTITIONS = 2
+
 
 def main(embeddings, components, result):
     """Reads, fits, writes."""
-    session = SparkSession.builder.appName("Spark ML's PCA").getOrCreate()
+    # Each partition sums up a matrix of its own: by itself Spark would make two hundred.
+    session = SparkSession.builder.appName("Spark ML's PCA").config("spark.sql.shuffle.partitions", PARTITIONS).getOrCreate()
     newest = Window.partitionBy("bucket", "key").orderBy(col("last_modified").desc(), col("embedded_at").desc(), col("photo_id").desc())
     numbered = session.read.parquet(embeddings).withColumn("number", row_number().over(newest))
     rows = numbered.where("number = 1").select(array_to_vector("embedding").alias("embedding")).cache()

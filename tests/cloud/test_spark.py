@@ -46,7 +46,7 @@ def expected(place):
 def quiet(place, cluster):
     """A run on the cluster that nothing happens to."""
     with place.drive(cluster, "rebuild", photos="fruits", results=place.bucket("quiet")) as driver:
-        assert driver.wait() == 0, driver.log
+        assert driver.wait() == 0, driver.tail
         yield driver
 
 
@@ -64,8 +64,8 @@ def test_the_log_and_the_record_say_what_was_done(place, quiet):
     assert record["stages"]["backfill"]["embedded"] == GOOD
     for stage, counts in record["stages"].items():
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        assert quiet.said(rf"INFO stage {stage}: {counts['tasks']} tasks, plan [\d.]+ s, work [\d.]+ s, commit [\d.]+ s: {listed}$"), quiet.log
-        assert quiet.said(rf"INFO +{stage} +[\d.]+ s +{listed}$"), quiet.log
+        assert quiet.said(rf"INFO stage {stage}: {counts['tasks']} tasks, plan [\d.]+ s, work [\d.]+ s, commit [\d.]+ s: {listed}$"), quiet.tail
+        assert quiet.said(rf"INFO +{stage} +[\d.]+ s +{listed}$"), quiet.tail
     assert quiet.said(r"INFO run \S+ is done, in [\d.]+ s; its record is s3://quiet/runs/\S+/run.json$")
 
 
@@ -85,7 +85,7 @@ def test_a_person_can_read_in_spark_s_pages_what_goes_on(place, quiet):
 def test_each_executor_is_given_the_model_once(cluster, quiet):
     (start,) = quiet.events("ApplicationStart")
     for log in cluster.executor_logs(start["App ID"]):
-        assert Counter(re.findall(r"Fetching spark://\S+/files/(\S+)", log)) == {"fruitvec": 1, f"{MODEL}.toml": 1, f"{MODEL}.onnx": 1}
+        assert Counter(re.findall(r"Utils: Fetching spark://\S+/files/(\S+)", log)) == {"fruitvec": 1, f"{MODEL}.toml": 1, f"{MODEL}.onnx": 1}
 
 
 def test_spark_ml_finds_the_same_components(place, cluster, quiet, tmp_path):
@@ -97,7 +97,7 @@ def test_spark_ml_finds_the_same_components(place, cluster, quiet, tmp_path):
     k, found = len(table.components), tmp_path / "found.json"
     script = spark.DRIVER.parents[2] / "tests/cloud/spark_pca.py"
     with spark.Submitted(cluster, script, str(tmp_path / "embeddings"), str(k), str(found)) as ml:
-        assert ml.wait() == 0, ml.log
+        assert ml.wait() == 0, ml.tail
     theirs = json.loads(found.read_text())
     assert theirs["rows"] == len(table.rows)
     assert numpy.allclose(table.fit["explained_variance_ratio"], theirs["ratios"], rtol=1e-5, atol=0)
@@ -123,11 +123,11 @@ def test_an_executor_that_is_killed_in_mid_task_costs_nothing(place, cluster, ex
     with Proxy(place.server) as proxy:
         proxy.arriving = serialised(arriving)
         with place.drive(cluster, "rebuild", photos="fruits", results=results, through=proxy) as driver:
-            assert driver.wait() == 0, driver.log
+            assert driver.wait() == 0, driver.tail
             assert killed[0]
             assert len(driver.events("ExecutorRemoved")) == 1
             lost = [end for end in driver.events("TaskEnd") if end["Task End Reason"]["Reason"] == "ExecutorLostFailure"]
-            assert lost, driver.log
+            assert lost, driver.tail
         proxy.await_silence()
     place.table(results).assert_same(expected)
 
@@ -162,7 +162,7 @@ def test_a_driver_that_is_killed_and_a_task_that_runs_twice_at_once_cost_nothing
             "spark_speculation_multiplier": "1.1",
         }
         with place.drive(cluster, "rebuild", photos="fruits", results=results, through=proxy, **speculation) as driver:
-            assert driver.wait() == 0, driver.log
+            assert driver.wait() == 0, driver.tail
             assert any(start["Task Info"]["Speculative"] for start in driver.events("TaskStart"))
         await_nobody(cluster)
         proxy.await_silence()
@@ -209,8 +209,8 @@ def test_a_task_that_fails_is_tried_again_by_spark_and_then_recorded(place, clus
     with Proxy(place.server) as proxy:
         proxy.arriving = serialised(arriving)
         with place.drive(cluster, "backfill", photos="few", results="failing", through=proxy) as driver:
-            assert driver.wait() == 1, driver.log
-            assert driver.said(r"^error: run \S+: commit ended with 1: error: something is left undone; .*settle-000001"), driver.log
+            assert driver.wait() == 1, driver.tail
+            assert driver.said(r"^error: run \S+: commit ended with 1: error: something is left undone; .*settle-000001"), driver.tail
             ends = driver.events("TaskEnd")
     # By partition: embed is planned first.
     tries = Counter((end["Task Info"]["Index"], end["Task Info"]["Failed"]) for end in ends if end["Stage ID"] == 0)
@@ -233,7 +233,7 @@ def test_a_plan_that_refuses_is_not_begun(place, cluster):
     place.delete("emptied", FEW[:10])
     before = place.objects("refused")
     with place.drive(cluster, "backfill", photos="emptied", results="refused") as driver:
-        assert driver.wait() == 1, driver.log
+        assert driver.wait() == 1, driver.tail
         (said,) = driver.said(r"^error: run (\S+): plan ended with 1: (.*)")
         assert "10 of 40 photos in the table are not in s3://emptied" in said[1] and "--yes" in said[1]
         assert not driver.events("JobStart")
@@ -241,7 +241,7 @@ def test_a_plan_that_refuses_is_not_begun(place, cluster):
     assert after == before
     # What the driver does not know itself goes on to the plan.
     with place.drive(cluster, "backfill", "--yes", photos="emptied", results="refused") as driver:
-        assert driver.wait() == 0, driver.log
+        assert driver.wait() == 0, driver.tail
     assert place.paper("refused", "run.json")["stages"]["backfill"]["removed"] == 10
 
 
@@ -263,8 +263,8 @@ def test_the_deadline_ends_a_plan_and_a_job(place, cluster):
                 place.drive(cluster, "backfill", "--deadline-minutes=0.4", photos="fruits", run="20261124T040000Z-work", **settings) as work,
             ):
                 for driver in plan, work:
-                    assert driver.wait() == 1, driver.log
-                    assert driver.said(r"^error: run \S+: the deadline of 0.[24] minutes is over; what is done is kept"), driver.log
+                    assert driver.wait() == 1, driver.tail
+                    assert driver.said(r"^error: run \S+: the deadline of 0.[24] minutes is over; what is done is kept"), driver.tail
                 assert begun["few"] and begun["fruits"]
                 assert not plan.events("JobStart")
                 (end,) = work.events("JobEnd")
