@@ -54,6 +54,7 @@ pub struct RunRecord {
     /// Objects in the photos bucket when it listed them, but for empty ones whose key ends in `/`; 0 if the job lists none.
     pub photos_listed: u64,
     /// By stage: what was planned and done, counted.
+    #[serde(default)]
     pub stages: BTreeMap<String, Counts>,
 }
 

@@ -129,11 +129,7 @@ impl FromStr for Job {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::as_str).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|it| it.as_str() == text)
-            .ok_or_else(|| format!("no such job; there are {names}"))
+        named("job", Self::ALL, Self::as_str, text)
     }
 }
 
@@ -141,12 +137,19 @@ impl FromStr for Stage {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::as_str).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|it| it.as_str() == text)
-            .ok_or_else(|| format!("no such stage; there are {names}"))
+        named("stage", Self::ALL, Self::as_str, text)
     }
+}
+
+/// The one that has this name.
+fn named<T: Copy>(
+    what: &str,
+    all: [T; 4],
+    name: impl Fn(T) -> &'static str,
+    text: &str,
+) -> Result<T, String> {
+    let found = all.into_iter().find(|it| name(*it) == text);
+    found.ok_or_else(|| format!("no such {what}; there are {}", all.map(name).join(", ")))
 }
 
 /// A run's id: `20261124T030000Z-rebuild`, in the order of time as text. It names the folder of its papers.

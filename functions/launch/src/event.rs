@@ -103,7 +103,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::job::Job;
+    use fruitvec::run::Job;
 
     macro_rules! file {
         ($name:literal) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use fruitvec::run::Job;
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -15,36 +15,6 @@ pub const NAME_PREFIX: &str = "fruitvec-";
 
 /// What the driver says itself: no parameter may say it again.
 const RESERVED: [&str; 7] = ["attempt", "job", "model", "photos", "results", "run", "scheduled_time"];
-
-/// The jobs that the driver on the cluster does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Job {
-    /// Embed what events have missed, compact what they have scattered.
-    Backfill,
-    /// Fit the PCA to all current rows.
-    Pca,
-    /// Both.
-    Rebuild,
-}
-
-impl Job {
-    /// The job as it is written everywhere.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Backfill => "backfill",
-            Self::Pca => "pca",
-            Self::Rebuild => "rebuild",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        [Self::Backfill, Self::Pca, Self::Rebuild].into_iter().find(|job| job.as_str() == text).ok_or_else(
-            || Error::Event(format!("unknown job {text:?}: there are backfill, pca, rebuild and sweep")),
-        )
-    }
-}
 
 /// A value that the driver is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +44,7 @@ impl Launch {
     /// [`Error::Event`] says which field is missing or makes no sense.
     pub fn parse(event: &Map<String, Value>) -> Result<Self> {
         let text = |name: &str| event.get(name).and_then(Value::as_str);
-        let job = Job::parse(text("job").unwrap_or_default())?;
+        let job = job(text("job").unwrap_or_default())?;
         let scheduled_time = text("scheduled_time").ok_or_else(|| {
             Error::Event("scheduled_time is missing: give a time such as 2026-11-24T03:00:00Z".into())
         })?;
@@ -125,6 +95,11 @@ impl Launch {
         let format = format_description!("[year][month][day]T[hour][minute][second]Z");
         self.scheduled_time.format(format).unwrap_or_default()
     }
+}
+
+fn job(text: &str) -> Result<Job> {
+    let jobs = Job::ALL.map(Job::as_str).join(", ");
+    text.parse().map_err(|_| Error::Event(format!("unknown job {text:?}: there are {jobs} and sweep")))
 }
 
 /// A parameter, unless it is `false` or `null`: then it is as if it were not there.

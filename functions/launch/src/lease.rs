@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
+use fruitvec::run::Job;
 use fruitvec::store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::error::Result;
-use crate::job::{Job, Launch};
+use crate::job::Launch;
 
 /// Where the lease lies in the results bucket.
 pub const LEASE_KEY: &str = "leases/cluster.json";

@@ -3,18 +3,20 @@
 //! A look lists, and never reads photos or parts. It stops at the first thing that a cluster is needed for; where it would have to list
 //! more than it may, it can't tell, and then a cluster is launched: needless work costs little, work not done is a fault.
 
+use fruitvec::commit::RunRecord;
 use fruitvec::error::Error as LibraryError;
 use fruitvec::partition::{
     Part, REMOVALS_PREFIX, embeddings_prefix, fit_key, format_date, latest_fit_key, rejects_prefix,
 };
 use fruitvec::refit::{FitRecord, Latest};
+use fruitvec::run::{Job, VERSION};
 use fruitvec::store::{Listed, Store};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use time::{Date, Duration, OffsetDateTime};
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::job::{Job, Launch};
+use crate::job::Launch;
 
 /// What a look comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,27 +27,6 @@ pub enum Work {
     Nothing(String),
     /// There is too much to look at.
     Unknown,
-}
-
-/// The end of a run, `runs/<run>/run.json`: what a look needs of it. Who writes it may add fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunRecord {
-    /// The version of this format, 1.
-    pub version: u32,
-    /// The run's id, the name of its folder.
-    pub run: String,
-    /// What it did.
-    pub job: Job,
-    /// The model that it embedded with.
-    pub model: String,
-    /// When it began, before it listed anything: what S3 dates later it may not have seen.
-    #[serde(with = "time::serde::rfc3339")]
-    pub started_at: OffsetDateTime,
-    /// When it ended: parts, rejects and removals up to then are its own, or were made while it ran. Without it, its start counts.
-    #[serde(default, with = "time::serde::rfc3339::option")]
-    pub finished_at: Option<OffsetDateTime>,
-    /// Objects in the photos bucket when it listed them, but for empty ones whose key ends in `/`.
-    pub photos_listed: u64,
 }
 
 /// Below it lie the folders of the runs.
@@ -91,6 +72,10 @@ impl<'a> Look<'a> {
         let asked = !launch.parameters.is_empty();
         match launch.job {
             Job::Backfill => self.backfill(asked).await,
+            Job::Compact => {
+                let run = if asked { None } else { self.newest_run().await? };
+                self.compact(run.as_ref()).await
+            }
             Job::Pca => self.pca(asked).await,
             Job::Rebuild => match self.backfill(asked).await? {
                 Work::Nothing(first) => match self.pca(asked).await? {
@@ -104,8 +89,8 @@ impl<'a> Look<'a> {
 
     async fn backfill(&mut self, asked: bool) -> Result<Work> {
         let run = if asked { None } else { self.newest_run().await? };
-        let (photos_bucket, results_bucket) = (&self.config.photos_bucket, &self.config.results_bucket);
-        let photos = self.seen(photos_bucket, "", run.as_ref().map(|run| run.started_at), |_| ()).await?;
+        let photos =
+            self.seen(&self.config.photos_bucket, "", run.as_ref().map(|run| run.started_at), |_| ()).await?;
         if let Some(work) = photos.work("a photo") {
             return Ok(work);
         }
@@ -115,8 +100,15 @@ impl<'a> Look<'a> {
                 photos.count, run.photos_listed, run.run
             )));
         }
+        self.compact(run.as_ref()).await
+    }
+
+    /// Whether parts are to be written anew, or there are other parts, rejects or removals than this run left.
+    async fn compact(&mut self, run: Option<&RunRecord>) -> Result<Work> {
+        let results_bucket = &self.config.results_bucket;
         let mut days = Days { today: self.today, last: None, crowded: None };
-        let since = run.as_ref().map(|run| run.finished_at.unwrap_or(run.started_at));
+        // What is not younger than its end is its own, or was made while it ran.
+        let since = run.map(|run| run.finished_at);
         let model = &self.config.model;
         let parts =
             self.seen(results_bucket, &embeddings_prefix(model), since, |part| days.note(part)).await?;
@@ -207,7 +199,9 @@ impl<'a> Look<'a> {
             match self.store.get(bucket, &format!("{folder}run.json")).await {
                 // One of a later version is as good as none: a cluster is launched.
                 Ok(bytes) => match serde_json::from_slice::<RunRecord>(&bytes) {
-                    Ok(run) if run.version == 1 && run.model == self.config.model => return Ok(Some(run)),
+                    Ok(run) if run.version == VERSION && run.model == self.config.model => {
+                        return Ok(Some(run));
+                    }
                     Ok(_) => (),
                     Err(cause) => tracing::warn!(folder, %cause, "its run.json can't be read"),
                 },

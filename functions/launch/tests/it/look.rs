@@ -35,7 +35,7 @@ impl World {
     /// The record of a run that began an hour ago.
     async fn run(&self, run: &str, job: &str, photos: u64) {
         let record = json!({"version": 1, "run": run, "job": job, "model": MODEL, "started_at": an_hour_ago(),
-            "photos_listed": photos, "seconds": 12.5});
+            "finished_at": an_hour_ago(), "photos_listed": photos, "seconds": 12.5});
         self.put_json(&format!("runs/{run}/run.json"), &record).await;
     }
 
@@ -170,7 +170,7 @@ async fn the_newest_run_counts_that_came_to_its_end_with_this_model() {
     let world = settled().await;
     // Newer, but of another job, of another model, unfinished, unreadable, or of a format of tomorrow.
     world.run("20261124T040000Z-pca", "pca", 99).await;
-    let other = json!({"version": 1, "run": "x", "job": "backfill", "model": "other", "started_at": an_hour_ago(),
+    let other = json!({"version": 1, "run": "x", "job": "backfill", "model": "other", "started_at": an_hour_ago(), "finished_at": an_hour_ago(),
         "photos_listed": 99});
     world.put_json("runs/20261124T050000Z-backfill/run.json", &other).await;
     world.put_json("runs/20261124T060000Z-backfill/plan/1.json", &json!({})).await;
