@@ -12,6 +12,7 @@
 
 use std::cmp::Ordering;
 
+use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -27,10 +28,14 @@ use crate::store::Listed;
 use crate::table::{from_micros, micros};
 use crate::task::{Task, Work};
 
-/// Photos in a task at most.
-const PHOTOS: usize = 2000;
-/// Bytes of photos in a task, about.
-const BYTES: u64 = 1_000_000_000;
+/// Photos in a task at most, and at least where there are more. One that is worked on makes parts of 500 rows.
+const PHOTOS: (usize, usize) = (500, 2000);
+/// Bytes of photos in a task, about, at least and at most.
+const BYTES: (u64, u64) = (250_000_000, 1_000_000_000);
+/// So many tasks are made of few photos, and of the last of many: the slots of a cluster should all have work, and end together.
+const TASKS: usize = 64;
+/// Lists of photos that are written at once.
+const LISTS_AT_ONCE: usize = 16;
 /// Keys in a task that only asks and records.
 const KEYS: usize = 1000;
 /// The part of the current rows, in per cent, that may go without a person's agreement.
@@ -314,7 +319,9 @@ pub async fn plan(
 /// Lists on their way to S3.
 struct Lists<'a> {
     run: &'a Run,
-    photos: Vec<Wanted>,
+    /// Photos to embed, with their sizes.
+    photos: Vec<(u64, Wanted)>,
+    /// The sum of these sizes.
     bytes: u64,
     gone: Vec<GoneKey>,
     present: Vec<Wanted>,
@@ -333,12 +340,9 @@ impl<'a> Lists<'a> {
         let wanted = |listed: Listed, settle| Wanted { key: listed.key, etag: listed.etag, settle };
         match (compared.verdict, compared.listed) {
             (Verdict::Embed(settle), Some(listed)) => {
-                if !self.photos.is_empty() && self.bytes + listed.size_bytes > BYTES {
-                    self.embed(each).await?;
-                }
                 self.bytes += listed.size_bytes;
-                self.photos.push(wanted(listed, settle));
-                if self.photos.len() >= PHOTOS {
+                self.photos.push((listed.size_bytes, wanted(listed, settle)));
+                if self.photos.len() >= TASKS * PHOTOS.1 || self.bytes >= TASKS as u64 * BYTES.1 {
                     self.embed(each).await?;
                 }
             }
@@ -362,13 +366,22 @@ impl<'a> Lists<'a> {
         Ok(())
     }
 
+    /// Makes tasks of all photos that have come so far.
     async fn embed(&mut self, each: &mut impl FnMut(Task) -> Result<()>) -> Result<()> {
-        self.embed_tasks += 1;
-        let name = format!("embed-{:06}", self.embed_tasks);
-        let photos = std::mem::take(&mut self.photos);
-        let work = Work::Embed { photos: photos.len() as u64, bytes: std::mem::take(&mut self.bytes) };
-        let list = Photos { version: VERSION, bucket: self.run.photos_bucket.clone(), photos };
-        each(self.run.task(name, &list, work).await?)
+        let (photos, bytes) = (std::mem::take(&mut self.photos), std::mem::take(&mut self.bytes));
+        let (run, begun) = (self.run, self.embed_tasks);
+        let groups = grouped(photos, bytes);
+        self.embed_tasks += groups.len();
+        let tasks = (begun + 1..).zip(groups).map(async |(number, (bytes, photos))| {
+            let work = Work::Embed { photos: photos.len() as u64, bytes };
+            let list = Photos { version: VERSION, bucket: run.photos_bucket.clone(), photos };
+            run.task(format!("embed-{number:06}"), &list, work).await
+        });
+        let mut tasks = futures::stream::iter(tasks).buffered(LISTS_AT_ONCE);
+        while let Some(task) = tasks.try_next().await? {
+            each(task)?;
+        }
+        Ok(())
     }
 
     async fn settle(&mut self) -> Result<()> {
@@ -379,6 +392,23 @@ impl<'a> Lists<'a> {
         self.settling.push(self.run.task(name, &list, work).await?);
         Ok(())
     }
+}
+
+/// Photos in groups that a task can take, each with its bytes.
+fn grouped(photos: Vec<(u64, Wanted)>, bytes: u64) -> Vec<(u64, Vec<Wanted>)> {
+    let most_photos = photos.len().div_ceil(TASKS).clamp(PHOTOS.0, PHOTOS.1);
+    let most_bytes = (bytes / TASKS as u64).clamp(BYTES.0, BYTES.1);
+    let mut groups: Vec<(u64, Vec<Wanted>)> = Vec::new();
+    for (size, photo) in photos {
+        match groups.last_mut() {
+            Some((bytes, group)) if group.len() < most_photos && *bytes + size <= most_bytes => {
+                *bytes += size;
+                group.push(photo);
+            }
+            _ => groups.push((size, vec![photo])),
+        }
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -424,6 +454,21 @@ mod tests {
 
     fn settle(second: Option<i64>) -> Settle {
         Settle { superseded: second.map(at) }
+    }
+
+    #[test]
+    fn tasks_are_small_where_photos_are_few_and_never_too_large() {
+        let groups = |count: usize, size: u64| {
+            let wanted = || Wanted { key: "a".into(), etag: OLD.into(), settle: None };
+            let photos = (0..count).map(|_| (size, wanted())).collect();
+            grouped(photos, count as u64 * size).into_iter().map(|(_, group)| group.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(groups(1200, 1), [500, 500, 200]);
+        assert_eq!(groups(64_000, 1), [1000; 64]);
+        assert_eq!(groups(TASKS * 2000, 1), [2000; TASKS]);
+        assert_eq!(groups(1000, 100_000_000), [10; 100], "of 1 GB at most");
+        assert_eq!(groups(3, 2_000_000_000), [1; 3], "but at least one photo");
+        assert!(groups(0, 1).is_empty());
     }
 
     #[test]

@@ -223,12 +223,17 @@ async fn a_run_that_was_killed_redoes_only_what_is_missing() {
     }
     let run = run(&world.store, Job::Backfill);
     let (tasks, planned_) = planned(&run, Stage::Backfill, &Wishes::default()).await.unwrap();
-    assert_eq!((tasks.len(), planned_.counts.get("missing")), (1, ALL));
+    assert_eq!((tasks.len(), planned_.counts.get("missing")), (3, ALL));
     let first = Arc::new(Notify::new());
     let heard = Arc::clone(&first);
     let killed = worker(&world.store).hearing(move |_, _| heard.notify_one());
+    let all = async {
+        for task in &tasks {
+            killed.work(task).await.unwrap();
+        }
+    };
     tokio::select! {
-        _ = killed.work(&tasks[0]) => panic!("it was to be killed"),
+        () = all => panic!("it was to be killed"),
         () = first.notified() => (),
     }
     let done = world.current().await.len() as u64;
