@@ -74,6 +74,8 @@ pub struct Rewrite {
 pub struct Reading {
     /// Its name.
     pub name: String,
+    /// Its size, bytes.
+    pub size_bytes: u64,
     /// The numbers of its rows that don't hold, ascending.
     pub dead: Vec<u32>,
 }
@@ -132,21 +134,14 @@ fn grouped(snapshot: &Snapshot, places: Vec<usize>) -> Vec<Vec<usize>> {
     groups
 }
 
-/// The parts, by their places in the snapshot, that are deleted: what was first replaced more than a grace ago, and replacements without
-/// rows that have nothing left to replace.
+/// The parts, by their places in the snapshot, that are deleted: what was first replaced more than a grace ago, and those without rows,
+/// once nothing is there any more that they replace.
 #[must_use]
 pub fn deletions(snapshot: &Snapshot, grace: Duration, now: OffsetDateTime) -> BTreeSet<usize> {
     let old = |part: &PartRows| part.written_at + grace <= now;
-    let named: HashSet<&Part> = snapshot.parts.iter().map(|part| &part.part).collect();
-    let replaces_any = |part: &PartRows| {
-        let partition = &part.part.partition;
-        part.replaces
-            .iter()
-            .any(|name| named.contains(&Part { partition: partition.clone(), name: name.clone() }))
-    };
     let deleted = |part: &PartRows| {
         let replaced = part.is_spare() && part.replaced_by.iter().any(|&by| old(&snapshot.parts[by]));
-        replaced || (part.rows == 0 && !part.replaces.is_empty() && old(part) && !replaces_any(part))
+        replaced || (part.rows == 0 && part.replaces.is_empty() && old(part))
     };
     (0..snapshot.parts.len()).filter(|&place| deleted(&snapshot.parts[place])).collect()
 }
@@ -202,7 +197,10 @@ fn rewrite(snapshot: &Snapshot, group: &[usize], aims: &Aims) -> (Rewrite, Work)
     let left = u128::from(bytes) * u128::from(current) / u128::from(rows.max(1));
     let into = left.div_ceil(u128::from(aims.part_bytes.max(1))).clamp(1, u128::from(current.max(1)));
     let replaces = replaced(snapshot, group);
-    let reading = |part: &&PartRows| Reading { name: part.part.name.to_string(), dead: part.dead.clone() };
+    let reading = |part: &&PartRows| {
+        let (name, size_bytes, dead) = (part.part.name.to_string(), part.size_bytes, part.dead.clone());
+        Reading { name, size_bytes, dead }
+    };
     let date = parts.first().map(|part| format_date(part.part.partition.date)).unwrap_or_default();
     let readings = parts.iter().map(reading).collect();
     let list = Rewrite { version: VERSION, date, parts: readings, replaces, into: into as u64 };

@@ -12,12 +12,15 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::moments::Moments;
 use crate::outcome::{Counts, Outcome, Report};
-use crate::partition::{Part, PartName, Partition, format_date, parse_date, reduced_prefix, run_key};
+use crate::partition::{
+    Part, PartName, Partition, format_date, moments_prefix, parse_date, reduced_prefix, run_key,
+};
 use crate::pca::Fit;
+use crate::portion::{self, Portion};
 use crate::reduced::Sample;
-use crate::refit::{COMPONENTS, FitRecord, Portion, Refit, Seen, portions};
+use crate::refit::{COMPONENTS, FitRecord, Refit, Seen, held};
 use crate::run::{Job, Run, VERSION, paper};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{PartRows, Snapshot};
 use crate::store::Listed;
 use crate::task::{Task, Work};
 use crate::work::Worker;
@@ -49,6 +52,9 @@ pub struct Holding {
     pub rows: u32,
     /// The numbers of the rows that don't hold, ascending.
     pub dead: Vec<u32>,
+    /// Whether its moments are kept beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
 }
 
 /// Which rows a fit projects.
@@ -167,7 +173,10 @@ pub async fn plan_moments(
     let before = refit.latest().await?.map(|(latest, _)| latest.fit);
     let seen = Some(seen).filter(|seen| seen.rows > 0 && !known);
     let mut lists = Vec::new();
-    let groups = if seen.is_some() { grouped(&snapshot) } else { Vec::new() };
+    let groups = match &seen {
+        Some(_) => grouped(&snapshot, &kept(run).await?),
+        None => Vec::new(),
+    };
     for (number, parts) in (1..).zip(groups) {
         let work = Work::Moments { parts: parts.parts.len() as u64, rows: parts.current(), full };
         let task = run.task(format!("moments-{number:06}"), &parts, work).await?;
@@ -180,19 +189,21 @@ pub async fn plan_moments(
 }
 
 /// Parts with current rows, as many for a task as it can take.
-fn grouped(snapshot: &Snapshot) -> Vec<Parts> {
-    let count = portions(snapshot).count();
+fn grouped(snapshot: &Snapshot, kept: &HashSet<String>) -> Vec<Parts> {
+    let count = held(snapshot).count();
     let most = TASK_PARTS.max(count.div_ceil(TASKS));
     // Of so many parts that their number decides, rows don't.
     let rows_too = most == TASK_PARTS;
     let mut groups: Vec<Parts> = Vec::new();
-    for Portion { part, rows, dead } in portions(snapshot) {
+    for part in held(snapshot) {
         let full = |group: &Parts| group.parts.len() >= most || (rows_too && group.current() >= TASK_ROWS);
         if groups.last().is_none_or(full) {
             groups.push(Parts { version: VERSION, parts: Vec::new() });
         }
-        let date = format_date(part.partition.date);
-        let holding = Holding { date, name: part.name.to_string(), rows, dead: dead.to_vec() };
+        let PartRows { part, rows, dead, .. } = part;
+        let (date, name, kept) =
+            (format_date(part.partition.date), part.name.to_string(), kept.contains(&part.stem()));
+        let holding = Holding { date, name, rows: *rows, dead: dead.clone(), kept };
         groups.last_mut().into_iter().for_each(|group| group.parts.push(holding.clone()));
     }
     groups
@@ -203,27 +214,21 @@ impl Parts {
         self.parts.iter().map(|part| u64::from(part.rows) - part.dead.len() as u64).sum()
     }
 
-    fn parts(&self, model: &str) -> Result<Vec<Part>> {
-        let part = |holding: &Holding| {
-            let parsed = parse_date(&holding.date).zip(PartName::parse(&holding.name));
-            let (date, name) = parsed
-                .ok_or_else(|| Error::Task(format!("no part: date={}/{}", holding.date, holding.name)))?;
-            Ok(Part { partition: Partition { model: model.to_owned(), date }, name })
+    fn portions(&self, model: &str) -> Result<Vec<Portion>> {
+        let portion = |Holding { date, name, rows, dead, kept }: &Holding| {
+            let parsed = parse_date(date).zip(PartName::parse(name));
+            let (date, name) = parsed.ok_or_else(|| Error::Task(format!("no part: date={date}/{name}")))?;
+            let part = Part { partition: Partition { model: model.to_owned(), date }, name };
+            Ok(Portion { part, rows: *rows, dead: dead.clone(), kept: *kept })
         };
-        self.parts.iter().map(part).collect()
-    }
-
-    fn portions<'a>(&'a self, parts: &'a [Part]) -> impl Iterator<Item = Portion<'a>> {
-        let pairs = self.parts.iter().zip(parts);
-        pairs.map(|(holding, part)| Portion { part, rows: holding.rows, dead: &holding.dead })
+        self.parts.iter().map(portion).collect()
     }
 }
 
 /// Sums up the current rows of a list's parts, and leaves their moments for the commit.
 pub(crate) async fn moments(worker: &Worker, task: &Task, list: &Parts, full: bool) -> Result<Report> {
-    let parts = list.parts(&worker.card.id)?;
-    let refit = worker.refit(1);
-    let moments = refit.moments(list.portions(&parts), full).await?;
+    let (store, results_bucket, card) = (&worker.store, &worker.results_bucket, &worker.card);
+    let moments = portion::moments(store, results_bucket, card, list.portions(&card.id)?, full).await?;
     let key = run_key(&task.run, &format!("moments/{}.moments", task.task));
     worker.store.put(&worker.results_bucket, &key, "application/octet-stream", moments.to_bytes()).await?;
     Ok(report(list, key))
@@ -233,9 +238,8 @@ pub(crate) async fn moments(worker: &Worker, task: &Task, list: &Parts, full: bo
 pub(crate) async fn project(worker: &Worker, task: &Task, list: &Parts) -> Result<Report> {
     let unpublished: Unpublished =
         paper(&worker.store, &worker.results_bucket, &run_key(&task.run, UNPUBLISHED)).await?;
-    let parts = list.parts(&worker.card.id)?;
-    let (fit, refit) = (unpublished.fit(), worker.refit(unpublished.record.components));
-    let sample = refit.project(list.portions(&parts), &fit, &unpublished.record.fit).await?;
+    let (parts, refit) = (list.portions(&worker.card.id)?, worker.refit(unpublished.record.components));
+    let sample = refit.project(parts, unpublished.fit(), &unpublished.record.fit).await?;
     let key = run_key(&task.run, &format!("project/{}.sample.json", task.task));
     let body = serde_json::to_vec(&sample).map_err(Error::schema(&key))?;
     worker.store.put(&worker.results_bucket, &key, "application/json", body).await?;
@@ -297,14 +301,23 @@ pub async fn plan_project(run: &Run, each: &mut impl FnMut(Task) -> Result<()>) 
 
 /// The stems of the parts that a fit has projected.
 async fn projected(run: &Run, fit: &str) -> Result<HashSet<String>> {
-    let prefix = reduced_prefix(&run.card.id, fit);
+    stems(run, &reduced_prefix(&run.card.id, fit), ".parquet").await
+}
+
+/// The stems of the parts whose moments are kept.
+async fn kept(run: &Run) -> Result<HashSet<String>> {
+    stems(run, &moments_prefix(&run.card.id), ".moments").await
+}
+
+/// What the keys below a prefix have between it and their ending.
+async fn stems(run: &Run, prefix: &str, ending: &str) -> Result<HashSet<String>> {
     let mut stems = HashSet::new();
     let note = |object: Listed| {
-        let stem = object.key.strip_prefix(&prefix).and_then(|key| key.strip_suffix(".parquet"));
+        let stem = object.key.strip_prefix(prefix).and_then(|key| key.strip_suffix(ending));
         stems.extend(stem.map(str::to_owned));
         Ok(())
     };
-    run.store.list(&run.results_bucket, &prefix, note).await?;
+    run.store.list(&run.results_bucket, prefix, note).await?;
     Ok(stems)
 }
 

@@ -15,6 +15,7 @@
 
 pub use fruitvec_pca::{moments, pca};
 
+mod ahead;
 pub mod backfill;
 pub mod commit;
 pub mod compact;
@@ -40,6 +41,7 @@ mod pieces;
 pub mod pixels;
 pub mod plan;
 pub mod plot;
+mod portion;
 #[cfg(feature = "cli")]
 pub mod pull;
 mod reduced;

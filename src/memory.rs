@@ -34,7 +34,8 @@ impl Memory {
     }
 }
 
-fn kib(bytes: u64) -> u32 {
+/// Bytes as the budget counts them.
+pub(crate) fn kib(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 

@@ -1,4 +1,6 @@
-//! One run of the PCA: the moments of every part, merged, fitted, projected, published.
+//! A refit of the PCA: the moments of every part, merged, fitted, projected, published.
+//!
+//! What each step does; which task does it, and when, is said in [`fits`](crate::fits).
 //!
 //! The moments of a large part are kept beside it, so that the next run need not sum its rows again. The fit is published last:
 //! readers follow `latest.json`, which is replaced only by a later fit.
@@ -12,18 +14,20 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use crate::ahead::{Ahead, apart, wait};
 use crate::error::{Error, Result};
 use crate::model::ModelCard;
 use crate::moments::Moments;
 use crate::partition::{
-    Part, fit_key, fits_prefix, format_date, latest_fit_key, reduced_of_model_prefix, reduced_prefix,
+    fit_key, fits_prefix, format_date, latest_fit_key, reduced_of_model_prefix, reduced_prefix,
 };
 use crate::pca::Fit;
 use crate::plot;
+use crate::portion::Portion;
 use crate::reduced::{self, POINTS, Sample};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{PartRows, Snapshot};
 use crate::store::{Listed, Store};
-use crate::table::{self, Encoded};
+use crate::table;
 
 /// Components where nobody asks for another number.
 pub const COMPONENTS: usize = 20;
@@ -117,21 +121,9 @@ pub struct Seen {
     pub last_date: Option<String>,
 }
 
-/// A part as a fit needs it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Portion<'a> {
-    /// The part.
-    pub(crate) part: &'a Part,
-    /// Rows in it.
-    pub(crate) rows: u32,
-    /// The numbers of the rows that don't hold, ascending.
-    pub(crate) dead: &'a [u32],
-}
-
 /// The parts of a snapshot that have current rows.
-pub(crate) fn portions(snapshot: &Snapshot) -> impl Iterator<Item = Portion<'_>> {
-    let held = snapshot.parts.iter().filter(|part| part.current() > 0);
-    held.map(|part| Portion { part: &part.part, rows: part.rows, dead: &part.dead })
+pub(crate) fn held(snapshot: &Snapshot) -> impl Iterator<Item = &PartRows> {
+    snapshot.parts.iter().filter(|part| part.current() > 0)
 }
 
 const FILES: [&str; 5] =
@@ -150,35 +142,6 @@ pub struct Refit<'a> {
 }
 
 impl Refit<'_> {
-    /// Fits the current rows of `snapshot` and publishes the fit, unless the newest fit saw just them.
-    ///
-    /// # Errors
-    /// [`Error::Nothing`] when no row is current, [`Error::Config`] for an impossible number of components, [`Error::S3`],
-    /// [`Error::Schema`].
-    pub async fn run(&self, snapshot: &Snapshot) -> Result<Refitted> {
-        let seen = self.seen(snapshot);
-        match self.known(&seen.inputs).await? {
-            Some(record) => Ok(Refitted::of(record, true)),
-            None => self.anew(snapshot, &seen, false).await,
-        }
-    }
-
-    /// Fits and publishes, whatever the newest fit saw, from the rows alone: no moments that are kept are used.
-    ///
-    /// # Errors
-    /// As [`Refit::run`].
-    pub async fn run_full(&self, snapshot: &Snapshot) -> Result<Refitted> {
-        self.anew(snapshot, &self.seen(snapshot), true).await
-    }
-
-    async fn anew(&self, snapshot: &Snapshot, seen: &Seen, full: bool) -> Result<Refitted> {
-        let moments = self.moments(portions(snapshot), full).await?;
-        let (record, fit) = self.fit(seen, &moments)?;
-        let sample = self.project(portions(snapshot), &fit, &record.fit).await?;
-        self.publish(&record, &fit, &sample).await?;
-        Ok(Refitted::of(record, false))
-    }
-
     /// What a fit of this snapshot sees.
     #[must_use]
     pub fn seen(&self, snapshot: &Snapshot) -> Seen {
@@ -187,7 +150,7 @@ impl Refit<'_> {
             taken_at: snapshot.taken_at,
             inputs: self.inputs(snapshot),
             rows: snapshot.rows(),
-            parts: portions(snapshot).count(),
+            parts: held(snapshot).count(),
             first_date: dates.map(|(first, _)| format_date(first)),
             last_date: dates.map(|(_, last)| format_date(last)),
         }
@@ -247,98 +210,29 @@ impl Refit<'_> {
     fn inputs(&self, snapshot: &Snapshot) -> String {
         let mut digest = Sha256::new();
         digest.update(format!("{} {} {}\n", self.card.id, self.card.file.sha256, self.components));
-        for Portion { part, dead, .. } in portions(snapshot) {
+        for PartRows { part, dead, .. } in held(snapshot) {
             digest.update(format!("{} {dead:?}\n", part.embeddings_key()));
         }
         hex::encode(digest.finalize())
     }
 
-    /// The moments of the current rows of these parts; `full` ignores what is kept beside them, and keeps nothing.
-    pub(crate) async fn moments(
-        &self,
-        parts: impl Iterator<Item = Portion<'_>>,
-        full: bool,
-    ) -> Result<Moments> {
-        let mut total = Total::new(self.card.dimension);
-        for part in parts {
-            // Subtracting most of a sum leaves mostly its rounding errors, and is more work than adding the rest. And a part of
-            // fewer rows than `dimension` is smaller than its moments: it is its own best summary.
-            let few = (part.rows as usize) < self.card.dimension;
-            if full || few || part.dead.len() > part.rows as usize / 2 {
-                self.add(part, Which::Current, &mut total).await?;
-            } else {
-                total.moments.merge(&self.kept(part).await?)?;
-            }
-        }
-        total.finish()
-    }
-
-    /// The moments of a part's current rows, by those of all its rows, which are kept beside it.
-    async fn kept(&self, part: Portion<'_>) -> Result<Moments> {
-        let key = part.part.moments_key();
-        let kept = match self.store.get(self.results_bucket, &key).await {
-            Ok(bytes) => Moments::from_bytes(&key, self.card.dimension, &bytes).ok(),
-            Err(Error::Gone { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        // They only save work: what is missing or damaged is made anew.
-        let mut moments = match kept {
-            Some(moments) => moments,
-            None => {
-                let mut all = Total::new(self.card.dimension);
-                self.add(part, Which::All, &mut all).await?;
-                let moments = all.finish()?;
-                let kind = "application/octet-stream";
-                self.store.put(self.results_bucket, &key, kind, moments.to_bytes()).await?;
-                moments
-            }
-        };
-        if !part.dead.is_empty() {
-            let mut dead = Total::new(self.card.dimension);
-            self.add(part, Which::Dead, &mut dead).await?;
-            moments.subtract(&dead.finish()?)?;
-        }
-        Ok(moments)
-    }
-
-    /// Adds rows of a part.
-    async fn add(&self, part: Portion<'_>, which: Which, total: &mut Total) -> Result<()> {
-        let dimension = self.card.dimension;
-        let mut number = 0;
-        for rows in self.rows(part.part).await?.embeddings(dimension)? {
-            for row in rows?.chunks_exact(dimension) {
-                let dead = part.dead.binary_search(&number).is_ok();
-                if which == Which::All || dead == (which == Which::Dead) {
-                    total.add(row)?;
-                }
-                number += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// A part, if its rows are of just this network: another under the same id must not be mixed in.
-    async fn rows(&self, part: &Part) -> Result<Encoded> {
-        let key = part.embeddings_key();
-        let part = Encoded::new(&key, self.store.get(self.results_bucket, &key).await?);
-        part.check_model(self.card)?;
-        Ok(part)
-    }
-
     /// Writes the projection of the current rows of these parts; returns a sample of them for the picture.
-    pub(crate) async fn project(
-        &self,
-        parts: impl Iterator<Item = Portion<'_>>,
-        fit: &Fit,
-        id: &str,
-    ) -> Result<Sample> {
-        let mut sample = Sample::default();
-        for Portion { part, dead, .. } in parts {
-            let encoded = self.rows(part).await?;
-            let reduced = reduced::encode(dead, &encoded, fit, self.card, &mut sample)?;
-            self.store.put(self.results_bucket, &part.reduced_key(id), table::MEDIA_TYPE, reduced).await?;
-        }
-        Ok(sample)
+    pub(crate) async fn project(&self, parts: Vec<Portion>, fit: Fit, id: &str) -> Result<Sample> {
+        let objects = parts.iter().map(|part| part.rows_object(self.card)).collect();
+        let mut ahead = Ahead::fetch(self.store, self.results_bucket, objects);
+        let (store, results_bucket, card) =
+            (self.store.clone(), self.results_bucket.to_owned(), self.card.clone());
+        let id = id.to_owned();
+        apart(move || {
+            let mut sample = Sample::default();
+            for part in parts {
+                let rows = part.encoded(&card, ahead.next()?)?;
+                let reduced = reduced::encode(&part.dead, &rows, &fit, &card, &mut sample)?;
+                wait(store.put(&results_bucket, &part.part.reduced_key(&id), table::MEDIA_TYPE, reduced))?;
+            }
+            Ok(sample)
+        })
+        .await
     }
 
     /// Writes the files of a fit, then points to it, and deletes the fits before the last two. Where nothing was projected there is no
@@ -466,42 +360,4 @@ fn fit_id(begun_at: OffsetDateTime, inputs: &str) -> Result<String> {
     let format = format_description!("[year][month][day]T[hour][minute][second][subsecond digits:3]Z");
     let time = begun_at.format(format).map_err(|cause| Error::Internal(cause.to_string()))?;
     Ok(format!("{time}-{}", &inputs[..8]))
-}
-
-/// Which rows of a part.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    All,
-    Current,
-    Dead,
-}
-
-/// Moments with the rows that are not in them yet: adding a row costs as much as adding hundreds.
-struct Total {
-    moments: Moments,
-    rows: Vec<f32>,
-}
-
-impl Total {
-    const ROWS: usize = 2048;
-
-    fn new(dimension: usize) -> Self {
-        Self { moments: Moments::empty(dimension), rows: Vec::new() }
-    }
-
-    fn add(&mut self, row: &[f32]) -> Result<()> {
-        self.rows.extend_from_slice(row);
-        if self.rows.len() >= Self::ROWS * row.len() { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.moments.add_rows(&self.rows)?;
-        self.rows.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Moments> {
-        self.flush()?;
-        Ok(self.moments)
-    }
 }

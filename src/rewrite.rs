@@ -1,11 +1,13 @@
-//! Compaction at work: parts are read one after the other, and their rows written again in the order of keys.
+//! Compaction at work: parts are read one after the other, the next being fetched meanwhile, and their rows written again in the order of
+//! keys.
 //!
-//! Memory is bounded, whatever the number of parts: one part is held at a time, its embeddings go to a temporary file, and only what else
+//! Memory is bounded, whatever the number of parts: few parts are held at a time, their embeddings go to a temporary file, and only what else
 //! a row has stays until all parts are read. Then rows are written, a part is put as soon as it is full, and the next begun.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 
+use crate::ahead::{Ahead, apart, wait};
 use crate::compact::{Reading, Rewrite};
 use crate::error::{Error, Result};
 use crate::model::ModelCard;
@@ -22,19 +24,45 @@ pub(crate) async fn rewrite(
     store: &Store,
     results_bucket: &str,
     card: &ModelCard,
-    list: &Rewrite,
+    list: Rewrite,
 ) -> Result<Report> {
+    let object =
+        |reading: &Reading| Ok((list.part(&card.id, &reading.name)?.embeddings_key(), reading.size_bytes));
+    let objects: Vec<_> = list.parts.iter().map(object).collect::<Result<_>>()?;
+    let ahead = Ahead::fetch(store, results_bucket, objects);
+    let (store, results_bucket, card) = (store.clone(), results_bucket.to_owned(), card.clone());
+    apart(move || {
+        let mut report = Report::default();
+        let rows = read(ahead, &card, &list, &mut report)?;
+        write(&store, &results_bucket, &card, &list, rows, &mut report)?;
+        Ok(report)
+    })
+    .await
+}
+
+/// Reads the rows that hold.
+fn read(mut ahead: Ahead, card: &ModelCard, list: &Rewrite, report: &mut Report) -> Result<Sorted> {
     let mut spool = Spool::new(card.dimension)?;
-    let mut report = Report::default();
     for reading in &list.parts {
-        let key = list.part(&card.id, &reading.name)?.embeddings_key();
-        let part = Encoded::new(&key, store.get(results_bucket, &key).await?);
+        let part = Encoded::new(list.part(&card.id, &reading.name)?.embeddings_key(), ahead.next()?);
         part.check_model(card)?;
         spool.take(&part, reading)?;
         report.counts.add("parts_read", 1);
+        report.counts.add("bytes_read", reading.size_bytes);
     }
+    spool.finish()
+}
+
+/// Writes them into as many parts as the list says.
+fn write(
+    store: &Store,
+    results_bucket: &str,
+    card: &ModelCard,
+    list: &Rewrite,
+    mut rows: Sorted,
+    report: &mut Report,
+) -> Result<()> {
     let replaces: Vec<_> = list.replaces.iter().filter_map(|name| PartName::parse(name)).collect();
-    let mut rows = spool.finish()?;
     let into = usize::try_from(list.into).unwrap_or(1).max(1);
     let rows_each = rows.len().div_ceil(into).max(1);
     // A day of which nothing holds still has a replacement: a part without rows.
@@ -44,10 +72,10 @@ pub(crate) async fn rewrite(
         report.counts.add("bytes_written", bytes.len() as u64);
         report.counts.add("parts_written", 1);
         // One that is there already is the same: it has the same rows, and replaces the same parts.
-        store.put_if_absent(results_bucket, &part.embeddings_key(), table::MEDIA_TYPE, bytes).await?;
+        wait(store.put_if_absent(results_bucket, &part.embeddings_key(), table::MEDIA_TYPE, bytes))?;
     }
     report.counts.add("rows", rows.len() as u64);
-    Ok(report)
+    Ok(())
 }
 
 /// The embeddings of rows, one after the other in a temporary file.

@@ -1,6 +1,6 @@
 //! A look at the whole table: which parts there are, and which of their rows are current.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use futures::StreamExt;
@@ -48,7 +48,7 @@ pub struct PartRows {
     pub size_bytes: u64,
     /// When S3 took it.
     pub written_at: OffsetDateTime,
-    /// The parts in whose place it was written, if it was by a compaction.
+    /// Those parts in whose place it was written, if it was by a compaction, that are still listed.
     pub replaces: Vec<PartName>,
     /// The places, in [`Snapshot::parts`], of the parts that were written in the place of this one.
     pub replaced_by: Vec<usize>,
@@ -224,6 +224,7 @@ impl Reader<'_> {
             Ok(())
         };
         self.store.list(self.results_bucket, &embeddings_prefix(self.model), note).await?;
+        let named: HashSet<Part> = listed.iter().map(|(part, _)| part.clone()).collect();
         let mut objects = futures::stream::iter(listed)
             .map(async |(part, object)| {
                 let key = &object.key;
@@ -242,7 +243,11 @@ impl Reader<'_> {
             };
             let number = u32::try_from(parts.len()).map_err(Error::schema("embeddings/"))?;
             let rows = claim_rows(&encoded, number, claims)?;
-            let (dead, replaces, replaced_by) = (Vec::new(), encoded.replaces()?, Vec::new());
+            let (dead, mut replaces, replaced_by) = (Vec::new(), encoded.replaces()?, Vec::new());
+            // Over the years a part names thousands that are long gone.
+            replaces.retain(|name| {
+                named.contains(&Part { partition: part.partition.clone(), name: name.clone() })
+            });
             let (size_bytes, written_at) = (object.size_bytes, object.last_modified);
             parts.push(PartRows { part, rows, dead, size_bytes, written_at, replaces, replaced_by });
         }

@@ -21,7 +21,7 @@ use crate::photo::PhotoId;
 use crate::refit::Refit;
 use crate::removal::Removal;
 use crate::rewrite::rewrite;
-use crate::run;
+use crate::run::{self, Stage};
 use crate::store::Store;
 use crate::sweep::sweep;
 use crate::task::{Task, Work};
@@ -40,22 +40,40 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// What makes an ingest, when the first photo is to be embedded: most tasks need no model.
 pub type Load = Box<dyn Fn() -> Result<Ingest> + Send + Sync>;
 
-/// Whoever does tasks. One worker does them one after the other; its ingest uses as many threads as it was given.
+/// Whoever does tasks.
 pub struct Worker {
     pub(crate) store: Store,
     pub(crate) results_bucket: String,
     pub(crate) card: ModelCard,
+    threads: usize,
     load: Load,
     ingest: OnceLock<Ingest>,
     heard: Box<dyn Fn(u64, u64) + Send + Sync>,
 }
 
 impl Worker {
-    /// A worker that reads photos from where tasks say, and writes to `results_bucket`.
+    /// A worker that reads photos from where tasks say, and writes to `results_bucket`. It may be given tasks for `threads` threads at
+    /// once, which is what its ingest embeds on, too.
     #[must_use]
-    pub fn new(store: Store, results_bucket: impl Into<String>, card: ModelCard, load: Load) -> Self {
-        let heard = Box::new(|_, _| ());
-        Self { store, results_bucket: results_bucket.into(), card, load, ingest: OnceLock::new(), heard }
+    pub fn new(
+        store: Store,
+        results_bucket: impl Into<String>,
+        card: ModelCard,
+        threads: usize,
+        load: Load,
+    ) -> Self {
+        let (results_bucket, heard) = (results_bucket.into(), Box::new(|_, _| ()));
+        Self { store, results_bucket, card, threads, load, ingest: OnceLock::new(), heard }
+    }
+
+    /// How many tasks of a stage it should be given at once.
+    #[must_use]
+    pub fn at_once(&self, stage: Stage) -> usize {
+        match stage {
+            // One takes all threads; while its last photos are embedded, the next begins.
+            Stage::Backfill => 2,
+            Stage::Compact | Stage::Moments | Stage::Project => self.threads.max(1),
+        }
     }
 
     /// Calls `heard` with photos and their bytes as they are done.
@@ -93,7 +111,7 @@ impl Worker {
             Work::Embed { .. } => Box::pin(self.embed(&self.list(task).await?)).await,
             Work::Settle { .. } => Box::pin(self.settle(&self.list(task).await?)).await,
             Work::Compact { .. } => {
-                Box::pin(rewrite(store, results_bucket, &self.card, &self.list(task).await?)).await
+                Box::pin(rewrite(store, results_bucket, &self.card, self.list(task).await?)).await
             }
             Work::Sweep { .. } => Box::pin(sweep(store, results_bucket, &self.list(task).await?)).await,
             Work::Moments { full, .. } => {

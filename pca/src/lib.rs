@@ -37,3 +37,10 @@ pub enum Error {
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Lets all that is computed here use so many threads; otherwise those that the machine has. Only the first call counts, and only before
+/// anything was computed.
+pub fn use_threads(threads: usize) {
+    // It fails when the threads are there already.
+    _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+}

@@ -138,7 +138,7 @@ pub(crate) struct Work {
 impl Work {
     pub(crate) async fn run(self) -> Result<()> {
         let Common { results, model, threads, .. } = self.common;
-        let worker = worker(&Store::from_environment().await, &results, &model, threads)?;
+        let worker = worker(&Store::from_environment().await, &results, &model, threads, |_, _| ())?;
         let mut lines = std::io::stdin().lock().lines();
         // Lines come whenever whoever hands them out likes.
         while let Some(line) = tokio::task::block_in_place(|| lines.next()) {

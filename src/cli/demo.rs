@@ -6,12 +6,16 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args;
+use fruitvec::drive::drive;
 use fruitvec::error::{Error, Result};
+use fruitvec::fits::Asked;
 use fruitvec::ingest::{Ingest, Outcome};
 use fruitvec::local::{Server, dispatch, painter};
 use fruitvec::photo::{PhotoId, label};
-use fruitvec::refit::{COMPONENTS, Refit};
+use fruitvec::plan::Wishes;
+use fruitvec::refit::COMPONENTS;
 use fruitvec::reject::RejectCode;
+use fruitvec::run::Job;
 use fruitvec::snapshot::{Known, Snapshot};
 use fruitvec::store::Store;
 use futures::{StreamExt, TryStreamExt};
@@ -19,6 +23,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use md5::{Digest, Md5};
 use tokio::sync::oneshot;
 
+use super::place::{Reached, Threads, worker};
 use super::{ModelChoice, PHOTOS, RESULTS, local_ingest, show_fit, shown};
 
 /// Photos that are put at once.
@@ -56,23 +61,30 @@ impl Demo {
         say!("S3          {}, data in {}", server.endpoint(), self.data.display());
         say!("photos      {}\n", photos.described());
 
-        let tally = Run { server: &server, store: &store, ingest: &ingest }.all(&photos).await?;
+        let tally = Put { server: &server, store: &store, ingest: &ingest }.all(&photos).await?;
         tally.show();
 
-        let snapshot = Snapshot::take(&store, RESULTS, &card.id).await?;
-        let refit = Refit { store: &store, results_bucket: RESULTS, card, components: self.components };
-        let refitted = refit.run(&snapshot).await?;
-        let place = |key: &str| self.data.join(RESULTS).join(key).display().to_string();
-        show_fit(&refitted, place);
-        let (parts, rows) = (snapshot.parts.len(), snapshot.rows());
+        // Events have told of all there is, so of the rebuild only the fit is left to do, unless someone was at the folder.
+        let reached = Reached::of(server, store, &self.data);
+        let asked = Asked { components: self.components, ..Asked::default() };
+        let wishes = Wishes { asked, confirmed: true, ..Wishes::default() };
+        let run = reached.run(Job::Rebuild, &self.model)?;
+        let worker = worker(&run.store, &run.results_bucket, &self.model, Threads::default(), |_, _| ())?;
+        let refitted = drive(&run, &worker, &wishes, &mut |_| ()).await?;
+        let Some(refitted) = refitted else {
+            return Err(Error::Nothing("there are no embeddings to fit a PCA to".into()));
+        };
+        let record = &refitted.record;
+        show_fit(&refitted, |key| reached.place(key));
         say!(
-            "embeddings  {}  ({rows} rows in {})",
-            place(&format!("embeddings/model={}/date=*/*.parquet", card.id)),
-            counted(parts, "part")
+            "embeddings  {}  ({} rows in {})",
+            reached.place(&format!("embeddings/model={}/date=*/*.parquet", record.model)),
+            record.rows,
+            counted(record.parts, "part")
         );
         say!(
             "reduced     {}",
-            place(&format!("reduced/model={}/fit={}/date=*/*.parquet", card.id, refitted.record.fit))
+            reached.place(&format!("reduced/model={}/fit={}/date=*/*.parquet", record.model, record.fit))
         );
         tally.verdict()
     }
@@ -168,18 +180,19 @@ fn key(root: &Path, path: &Path) -> Option<String> {
 
 /// What became of a photo before any event told of it.
 enum State {
-    Put,
+    New,
     Known(Known),
     Unread(Error),
 }
 
-struct Run<'a> {
+/// Photos on their way in.
+struct Put<'a> {
     server: &'a Server,
     store: &'a Store,
     ingest: &'a Ingest,
 }
 
-impl Run<'_> {
+impl Put<'_> {
     /// Puts what is not known yet, and embeds it as its notifications arrive.
     async fn all(&self, photos: &Photos) -> Result<Tally> {
         let mut known = HashMap::new();
@@ -207,7 +220,7 @@ impl Run<'_> {
         bar.finish_and_clear();
         for (key, state) in ended?.0 {
             match state {
-                State::Put => (),
+                State::New => (),
                 State::Known(Known::Embedded) => tally.present += 1,
                 State::Known(Known::Rejected) => tally.rejected_before += 1,
                 State::Unread(error) => _ = tally.failed.insert(key, error.to_string()),
@@ -232,7 +245,7 @@ impl Run<'_> {
                         Some(state) => State::Known(*state),
                         None => {
                             self.store.put(PHOTOS, key, "application/octet-stream", bytes).await?;
-                            return Ok((key.clone(), State::Put));
+                            return Ok((key.clone(), State::New));
                         }
                     },
                 };

@@ -1,11 +1,14 @@
-//! `fruitvec pca`: refit over all current rows.
+//! `fruitvec pca`: refit over all current rows. It is `fruitvec rebuild --job pca` for those who have no bucket of photos at hand.
 
 use clap::Args;
 use fruitvec::error::Result;
-use fruitvec::refit::{COMPONENTS, Refit};
-use fruitvec::snapshot::Snapshot;
-use fruitvec::store::Store;
+use fruitvec::fits::Asked;
+use fruitvec::plan::Wishes;
+use fruitvec::refit::COMPONENTS;
+use fruitvec::run::Job;
 
+use super::place::{Reached, Threads, bucket};
+use super::rebuild::rebuild;
 use super::{ModelChoice, show_fit};
 
 /// Refit the PCA over all current rows.
@@ -20,7 +23,7 @@ pub(crate) struct Pca {
     #[arg(long)]
     full: bool,
     /// The results bucket in S3, reached with the credentials, region and endpoint of the environment.
-    #[arg(long, value_name = "BUCKET", env = fruitvec::config::RESULTS_BUCKET)]
+    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket, env = fruitvec::config::RESULTS_BUCKET)]
     #[cfg_attr(feature = "local", arg(conflicts_with = "data"))]
     #[cfg_attr(not(feature = "local"), arg(required = true))]
     results: Option<String>,
@@ -28,40 +31,28 @@ pub(crate) struct Pca {
     #[cfg(feature = "local")]
     #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
     data: std::path::PathBuf,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl Pca {
     pub(crate) async fn run(self) -> Result<()> {
-        if let Some(bucket) = &self.results {
-            let store = Store::from_environment().await;
-            return self.refit(&store, bucket, |key| format!("s3://{bucket}/{key}")).await;
+        let reached = match self.results {
+            // A fit reads no photo.
+            Some(results) => Reached::in_s3(String::new(), results).await,
+            #[cfg(feature = "local")]
+            None => Reached::embedded(&self.data).await?,
+            #[cfg(not(feature = "local"))]
+            None => {
+                return Err(fruitvec::error::Error::Config("name the results bucket with --results".into()));
+            }
+        };
+        let asked = Asked { components: self.components, full: self.full, ..Asked::default() };
+        let wishes = Wishes { asked, ..Wishes::default() };
+        let run = reached.run(Job::Pca, &self.model)?;
+        if let Some(refitted) = rebuild(&run, &self.model, self.threads, &wishes).await? {
+            show_fit(&refitted, |key| reached.place(key));
         }
-        self.refit_local().await
-    }
-
-    #[cfg(feature = "local")]
-    async fn refit_local(&self) -> Result<()> {
-        if !self.data.is_dir() {
-            let reason = format!("there is no folder {}; name it with --data", self.data.display());
-            return Err(fruitvec::error::Error::Config(reason));
-        }
-        let server = fruitvec::local::Server::start(&self.data, 0).await?;
-        let store = super::local_store(&server).await?;
-        let results = self.data.join(super::RESULTS);
-        self.refit(&store, super::RESULTS, |key| results.join(key).display().to_string()).await
-    }
-
-    #[cfg(not(feature = "local"))]
-    async fn refit_local(&self) -> Result<()> {
-        Err(fruitvec::error::Error::Config("name the results bucket with --results".into()))
-    }
-
-    async fn refit(&self, store: &Store, results_bucket: &str, place: impl Fn(&str) -> String) -> Result<()> {
-        let card = self.model.card()?;
-        let snapshot = Snapshot::take(store, results_bucket, &card.id).await?;
-        let refit = Refit { store, results_bucket, card: &card, components: self.components };
-        let refitted = if self.full { refit.run_full(&snapshot).await } else { refit.run(&snapshot).await };
-        show_fit(&refitted?, place);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use fruitvec::config::{self, from_environment};
 use fruitvec::error::{Error, Result};
 use fruitvec::ingest::Ingest;
+use fruitvec::run::{Job, Run, RunId};
 use fruitvec::store::Store;
 use fruitvec::work::Worker;
 
@@ -24,10 +25,10 @@ pub(crate) struct Common {
     pub(crate) threads: Threads,
 }
 
-/// How many photos are embedded at once.
-#[derive(Args, Clone, Copy)]
+/// How many threads work.
+#[derive(Args, Clone, Copy, Default)]
 pub(crate) struct Threads {
-    /// How many photos are embedded at once; otherwise $FRUITVEC_THREADS, or the number of cores.
+    /// How many threads embed and compute; otherwise $FRUITVEC_THREADS, or the number of cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 }
@@ -67,6 +68,54 @@ pub(crate) struct Reached {
 }
 
 impl Reached {
+    /// Buckets of S3.
+    pub(crate) async fn in_s3(photos: String, results: String) -> Self {
+        let shown = format!("s3://{results}");
+        Self {
+            store: Store::from_environment().await,
+            photos,
+            results,
+            shown,
+            #[cfg(feature = "local")]
+            _server: None,
+        }
+    }
+
+    /// Those of the embedded S3 in a folder that is there.
+    #[cfg(feature = "local")]
+    pub(crate) async fn embedded(data: &std::path::Path) -> Result<Self> {
+        if !data.is_dir() {
+            let reason = format!(
+                "there is no folder {}; name it with --data, or buckets with --photos and --results",
+                data.display()
+            );
+            return Err(Error::Config(reason));
+        }
+        let server = fruitvec::local::Server::start(data, 0).await?;
+        let store = super::local_store(&server).await?;
+        Ok(Self::of(server, store, data))
+    }
+
+    /// Those of an embedded S3 that is up.
+    #[cfg(feature = "local")]
+    pub(crate) fn of(server: fruitvec::local::Server, store: Store, data: &std::path::Path) -> Self {
+        let shown = data.join(super::RESULTS).display().to_string();
+        let (photos, results) = (super::PHOTOS.to_owned(), super::RESULTS.to_owned());
+        Self { store, photos, results, shown, _server: Some(server) }
+    }
+
+    /// A run of a job that begins now.
+    pub(crate) fn run(&self, job: Job, model: &ModelChoice) -> Result<Run> {
+        Ok(Run {
+            id: RunId::now(job)?,
+            job,
+            store: self.store.clone(),
+            photos_bucket: self.photos.clone(),
+            results_bucket: self.results.clone(),
+            card: model.card()?,
+        })
+    }
+
     /// Where a key of the results lies, for a person.
     pub(crate) fn place(&self, key: &str) -> String {
         format!("{}/{key}", self.shown)
@@ -76,51 +125,32 @@ impl Reached {
 impl Place {
     /// Reaches the buckets that were named, or brings up the embedded S3.
     pub(crate) async fn reach(&self) -> Result<Reached> {
-        let (Some(photos), Some(results)) = (self.photos.clone(), self.results.clone()) else {
-            return self.reach_local().await;
-        };
-        let shown = format!("s3://{results}");
-        Ok(Reached {
-            store: Store::from_environment().await,
-            photos,
-            results,
-            shown,
+        match (self.photos.clone(), self.results.clone()) {
+            (Some(photos), Some(results)) => Ok(Reached::in_s3(photos, results).await),
             #[cfg(feature = "local")]
-            _server: None,
-        })
-    }
-
-    #[cfg(feature = "local")]
-    async fn reach_local(&self) -> Result<Reached> {
-        if !self.data.is_dir() {
-            let reason = format!(
-                "there is no folder {}; name it with --data, or buckets with --photos and --results",
-                self.data.display()
-            );
-            return Err(Error::Config(reason));
+            _ => Reached::embedded(&self.data).await,
+            #[cfg(not(feature = "local"))]
+            _ => Err(Error::Config("name the buckets with --photos and --results".into())),
         }
-        let server = fruitvec::local::Server::start(&self.data, 0).await?;
-        let store = super::local_store(&server).await?;
-        let shown = self.data.join(super::RESULTS).display().to_string();
-        let (photos, results) = (super::PHOTOS.to_owned(), super::RESULTS.to_owned());
-        Ok(Reached { store, photos, results, shown, _server: Some(server) })
-    }
-
-    #[cfg(not(feature = "local"))]
-    async fn reach_local(&self) -> Result<Reached> {
-        Err(Error::Config("name the buckets with --photos and --results".into()))
     }
 }
 
 /// A worker that loads its model when the first photo comes.
-pub(crate) fn worker(store: &Store, results: &str, model: &ModelChoice, threads: Threads) -> Result<Worker> {
+pub(crate) fn worker(
+    store: &Store,
+    results: &str,
+    model: &ModelChoice,
+    threads: Threads,
+    heard: impl Fn(u64, u64) + Send + Sync + 'static,
+) -> Result<Worker> {
     let (card, limits, threads) = (model.card()?, config::limits(from_environment)?, threads.count()?);
+    fruitvec_pca::use_threads(threads);
     let (for_photos, bucket, of_photos) = (store.clone(), results.to_owned(), card.clone());
     let load = move || {
         let embedder = fruitvec::embed::load(&of_photos, models_dir().as_deref())?;
         Ok(Ingest::new(for_photos.clone(), bucket.clone(), embedder, limits, threads))
     };
-    Ok(Worker::new(store.clone(), results, card, Box::new(load)))
+    Ok(Worker::new(store.clone(), results, card, threads, Box::new(load)).hearing(heard))
 }
 
 /// A bucket's name, as it is or as `s3://bucket/`.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use fruitvec::drive::{Step, drive, interrupted};
 use fruitvec::error::Result;
-use fruitvec::refit::{Refitted, newest};
-use fruitvec::run::{Job, Run, RunId, Stage};
+use fruitvec::plan::Wishes;
+use fruitvec::refit::Refitted;
+use fruitvec::run::{Job, Run, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
-use time::OffsetDateTime;
 
 use super::batch::{Wished, tell_committed, tell_planned};
 use super::place::{Place, Threads, worker};
@@ -34,37 +34,34 @@ pub(crate) struct Rebuild {
 
 impl Rebuild {
     pub(crate) async fn run(self) -> Result<()> {
-        let (wishes, card) = (self.wished.wishes()?, self.model.card()?);
+        let wishes = self.wished.wishes()?;
         let reached = self.place.reach().await?;
-        let progress = Progress::default();
-        let worker =
-            worker(&reached.store, &reached.results, &self.model, self.threads)?.hearing(progress.heard());
-        let run = Run {
-            id: RunId::now(self.job)?,
-            job: self.job,
-            store: reached.store.clone(),
-            photos_bucket: reached.photos.clone(),
-            results_bucket: reached.results.clone(),
-            card,
-        };
+        let run = reached.run(self.job, &self.model)?;
         say!("run         {}", run.id);
-        let begun = OffsetDateTime::now_utc();
-        let mut hear = |step: Step<'_>| progress.show(&step);
-        let done = tokio::select! {
-            done = drive(&run, &worker, &wishes, &mut hear) => done.map(drop),
-            () = interrupt() => Err(interrupted()),
-        };
-        progress.bar.finish_and_clear();
-        done?;
-        if self.job.stages().contains(&Stage::Project)
-            && let Some(record) = newest(&run.store, &run.results_bucket, &run.card.id).await?
-        {
-            let already = record.taken_at < begun;
-            show_fit(&Refitted::of(record, already), |key| reached.place(key));
+        if let Some(refitted) = rebuild(&run, &self.model, self.threads, &wishes).await? {
+            show_fit(&refitted, |key| reached.place(key));
         }
         say!("record      {}", reached.place(&run.key("run.json")));
         Ok(())
     }
+}
+
+/// Does a run on this machine, and shows how far it is. Ends early, with an error, when a person asks for it.
+pub(crate) async fn rebuild(
+    run: &Run,
+    model: &ModelChoice,
+    threads: Threads,
+    wishes: &Wishes,
+) -> Result<Option<Refitted>> {
+    let progress = Progress::default();
+    let worker = worker(&run.store, &run.results_bucket, model, threads, progress.heard())?;
+    let mut hear = |step: Step<'_>| progress.show(&step);
+    let done = tokio::select! {
+        done = drive(run, &worker, wishes, &mut hear) => done,
+        () = interrupt() => Err(interrupted()),
+    };
+    progress.bar.finish_and_clear();
+    done
 }
 
 /// Waits for Ctrl-C. Every object is written whole or not at all, so that is safe at any time.

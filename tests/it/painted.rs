@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fruitvec::config::threads;
+use fruitvec::drive::drive;
 use fruitvec::embed::{self, Embedder};
+use fruitvec::error::Error;
 use fruitvec::event::Delivery;
 use fruitvec::ingest::{Ingest, Outcome};
 use fruitvec::local::{Server, dispatch, painter};
 use fruitvec::model::{DEFAULT_MODEL, ModelCard};
 use fruitvec::pixels::{self, Limits};
-use fruitvec::refit::{COMPONENTS, Refit, Refitted};
-use fruitvec::snapshot::Snapshot;
+use fruitvec::plan::Wishes;
+use fruitvec::refit::Refitted;
+use fruitvec::run::{Job, Run, RunId};
 use fruitvec::store::Store;
+use fruitvec::work::Worker;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -153,9 +157,18 @@ impl Table {
 
     pub(crate) async fn refit(&self) -> Refitted {
         let card = self.ingest.card();
-        let snapshot = Snapshot::take(&self.store, RESULTS, &card.id).await.unwrap();
-        let refit = Refit { store: &self.store, results_bucket: RESULTS, card, components: COMPONENTS };
-        refit.run(&snapshot).await.unwrap()
+        let (id, job, store) = (RunId::now(Job::Pca).unwrap(), Job::Pca, self.store.clone());
+        let run = Run {
+            id,
+            job,
+            store,
+            photos_bucket: PHOTOS.into(),
+            results_bucket: RESULTS.into(),
+            card: card.clone(),
+        };
+        let load = Box::new(|| Err(Error::Internal("it needs no model".into())));
+        let worker = Worker::new(self.store.clone(), RESULTS, card.clone(), 2, load);
+        drive(&run, &worker, &Wishes::default(), &mut |_| ()).await.unwrap().unwrap()
     }
 
     /// Where the objects of the table are files.

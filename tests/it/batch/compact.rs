@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use fruitvec::compact::Aims;
 use fruitvec::embed::Embedder;
 use fruitvec::error::Error;
+use fruitvec::fits::Asked;
 use fruitvec::outcome::Counts;
 use fruitvec::plan::Wishes;
-use fruitvec::refit::Refit;
 use fruitvec::run::{Job, Stage};
 use time::Duration;
 
@@ -135,9 +135,7 @@ async fn a_removed_photo_is_gone_from_everything() {
     world.put_at(&key(50), photo(50)[..90].to_vec(), day()).await;
     world.ingest_told().await;
     let refit = async |world: &World| {
-        let card = Toy::new().card().clone();
-        let refit = Refit { store: &world.store, results_bucket: RESULTS, card: &card, components: 3 };
-        refit.run(&world.snapshot().await).await.unwrap()
+        super::refit(world, Asked { components: 3, ..Asked::default() }).await.unwrap();
     };
     refit(&world).await;
     let beside = async |world: &World| {
@@ -252,7 +250,7 @@ async fn rows_of_another_network_are_not_mixed_in() {
     let mut other = Toy::new().card().clone();
     other.file.sha256 = "0".repeat(64);
     let load = Box::new(|| Err(Error::Internal("it needs no model".into())));
-    let worker = fruitvec::work::Worker::new(world.store.clone(), RESULTS, other, load);
+    let worker = fruitvec::work::Worker::new(world.store.clone(), RESULTS, other, 1, load);
     let outcome = worker.work(&tasks[0]).await.unwrap();
     assert!(outcome.errors[0].contains("another network needs another id"), "{outcome:?}");
     assert_eq!(parts(&world).await.len(), 2);

@@ -12,14 +12,13 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use fruitvec::embed::Embedder;
+use fruitvec::fits::Asked;
 use fruitvec::plan::Wishes;
-use fruitvec::refit::Refit;
 use fruitvec::run::Job;
 use fruitvec::store::Store;
 
 use super::{confirmed, current, driven, driven_by, key, part, redeliver, without_grace};
-use crate::fixture::{RESULTS, Toy, World, photo};
+use crate::fixture::{RESULTS, World, photo};
 
 /// When a call ends a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +103,7 @@ async fn twin(world: &World) -> World {
 }
 
 async fn refit(world: &World) {
-    let card = Toy::new().card().clone();
-    let refit = Refit { store: &world.store, results_bucket: RESULTS, card: &card, components: 3 };
-    refit.run(&world.snapshot().await).await.unwrap();
+    super::refit(world, Asked { components: 3, ..Asked::default() }).await.unwrap();
 }
 
 /// Ends a compaction of this world at every call in turn; then it is run again to its end.

@@ -17,7 +17,7 @@ use crate::fixture::{RESULTS, Toy, World};
 use crate::ingest::memory::{alone, forget_peak, resident};
 
 const DIMENSION: usize = 1280;
-const PARTS: usize = 48;
+const PARTS: usize = 64;
 const ROWS: usize = 500;
 
 /// A row of noise, which no compression makes smaller.
@@ -69,7 +69,7 @@ async fn compacting_many_parts_takes_less_memory_than_they_have_bytes() {
     let (tasks, _) = planned(&run, Stage::Compact, &Wishes { aims, ..confirmed() }).await.unwrap();
     assert_eq!(tasks.len(), 1);
     let load = Box::new(|| Err(Error::Internal("it needs no model".into())));
-    let worker = Worker::new(world.store.clone(), RESULTS, card, load);
+    let worker = Worker::new(world.store.clone(), RESULTS, card, 1, load);
     forget_peak();
     let before = resident().0;
     let outcome = worker.work(&tasks[0]).await.unwrap();

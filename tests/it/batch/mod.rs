@@ -18,9 +18,11 @@ use fruitvec::drive::{Step, drive};
 use fruitvec::embed::Embedder;
 use fruitvec::error::Result;
 use fruitvec::event::{Change, Delivery};
+use fruitvec::fits::Asked;
 use fruitvec::photo::Photo;
 use fruitvec::pixels::Limits;
 use fruitvec::plan::{Planned, Wishes, plan};
+use fruitvec::refit::Refitted;
 use fruitvec::run::{Job, Run, Stage};
 use fruitvec::store::Store;
 use fruitvec::task::Task;
@@ -46,7 +48,14 @@ pub(crate) fn run(store: &Store, job: Job) -> Run {
 pub(crate) fn worker(store: &Store) -> Worker {
     let of_photos = store.clone();
     let load = move || Ok(ingest(&of_photos, Limits::default()));
-    Worker::new(store.clone(), RESULTS, Toy::new().card().clone(), Box::new(load))
+    Worker::new(store.clone(), RESULTS, Toy::new().card().clone(), 2, Box::new(load))
+}
+
+/// A fit of the current rows.
+pub(crate) async fn refit(world: &World, asked: Asked) -> Result<Refitted> {
+    let (run, wishes) = (run(&world.store, Job::Pca), Wishes { asked, ..confirmed() });
+    let refitted = Box::pin(drive(&run, &worker(&world.store), &wishes, &mut |_| ())).await?;
+    Ok(refitted.unwrap())
 }
 
 /// Wishes of a person who agrees to everything.
