@@ -18,9 +18,9 @@ use crate::table::{Encoded, micros};
 /// Memory for claims before they go to a temporary file.
 const CLAIMS_BUDGET: usize = 64 << 20;
 /// Small objects that are read at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 /// Parts whose key columns are read at once.
-const PARTS_AT_ONCE: usize = 8;
+const PARTS_AT_ONCE: usize = 16;
 /// How often a snapshot is begun anew when a part is gone that was listed: it was compacted, and is in another now.
 const TRIES: u32 = 3;
 
