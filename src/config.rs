@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+#[cfg(feature = "tract")]
+use crate::embed::Engine;
 use crate::error::{Error, Result};
 use crate::pixels::Limits;
 
@@ -13,6 +15,8 @@ pub const RESULTS_BUCKET: &str = "FRUITVEC_RESULTS_BUCKET";
 pub const MODEL: &str = "FRUITVEC_MODEL";
 /// A folder of ONNX files and further model cards, looked at before any other place.
 pub const MODELS_DIR: &str = "FRUITVEC_MODELS_DIR";
+/// What runs the network, for tests and comparisons: `native`, `native-avx512`, `native-avx2`, `native-portable` or `tract`. Default: native where it can.
+pub const ENGINE: &str = "FRUITVEC_ENGINE";
 /// The largest photo that is read, bytes. Default: 25 MiB.
 pub const MAX_PHOTO_BYTES: &str = "FRUITVEC_MAX_PHOTO_BYTES";
 /// The largest photo that is decoded, pixels. Default: 64,000,000.
@@ -34,6 +38,9 @@ pub struct Config {
     pub model: String,
     /// [`MODELS_DIR`].
     pub models_dir: Option<PathBuf>,
+    /// [`ENGINE`].
+    #[cfg(feature = "tract")]
+    pub engine: Option<Engine>,
     /// [`MAX_PHOTO_BYTES`], [`MAX_PHOTO_PIXELS`], [`MAX_DECODED_BYTES`].
     pub limits: Limits,
     /// [`THREADS`].
@@ -51,6 +58,8 @@ impl Config {
                 .ok_or_else(|| Error::Config(format!("{RESULTS_BUCKET} is not set")))?,
             model: variable(MODEL).unwrap_or_else(|| crate::model::DEFAULT_MODEL.to_owned()),
             models_dir: variable(MODELS_DIR).map(PathBuf::from),
+            #[cfg(feature = "tract")]
+            engine: engine(&variable)?,
             limits: limits(&variable)?,
             threads: threads(&variable)?,
         })
@@ -68,6 +77,17 @@ pub fn limits(variable: impl Fn(&str) -> Option<String>) -> Result<Limits> {
         pixels: parsed(&variable, MAX_PHOTO_PIXELS, default.pixels)?,
         decoded_bytes: parsed(&variable, MAX_DECODED_BYTES, default.decoded_bytes)?,
     })
+}
+
+/// What runs the network: [`ENGINE`].
+///
+/// # Errors
+/// [`Error::Config`] when there is no engine of that name.
+#[cfg(feature = "tract")]
+pub fn engine(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Engine>> {
+    let parse =
+        |name: String| name.parse().map_err(|cause| Error::Config(format!("{ENGINE}={name}: {cause}")));
+    variable(ENGINE).map(parse).transpose()
 }
 
 /// How many photos are embedded at once: [`THREADS`].
@@ -101,6 +121,8 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "tract")]
+    use crate::embed::Kernels;
 
     fn read(variables: &[(&str, &str)]) -> Result<Config> {
         Config::read(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
@@ -119,10 +141,25 @@ mod tests {
         assert!(read(&[(RESULTS_BUCKET, "r"), (THREADS, "0")]).is_err());
     }
 
+    #[cfg(feature = "tract")]
+    #[test]
+    fn an_engine_is_one_that_there_is() {
+        let engine = |name| read(&[(RESULTS_BUCKET, "r"), (ENGINE, name)]).map(|config| config.engine);
+        assert_eq!(engine("tract").unwrap(), Some(Engine::Tract));
+        assert_eq!(engine("native").unwrap(), Some(Engine::Native(None)));
+        assert_eq!(engine("native-avx2").unwrap(), Some(Engine::Native(Some(Kernels::Avx2))));
+        for name in ["openvino", "native-", "native-mmx"] {
+            let error = engine(name).unwrap_err().to_string();
+            assert!(error.contains(&format!("FRUITVEC_ENGINE={name}: there is no engine")), "{error}");
+        }
+    }
+
     #[test]
     fn everything_else_has_a_default() {
         let config = read(&[(RESULTS_BUCKET, "r")]).unwrap();
         assert_eq!(config.model, crate::model::DEFAULT_MODEL);
+        #[cfg(feature = "tract")]
+        assert_eq!(config.engine, None);
         assert_eq!(config.limits, Limits::default());
         assert!(config.threads >= 1);
     }

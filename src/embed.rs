@@ -1,16 +1,21 @@
-//! Pixels to embedding.
+//! Pixels to embedding: networks of the MobileNet family by kernels of our own, any other by tract.
 
+#[cfg(feature = "tract")]
+mod engine;
+#[cfg(feature = "tract")]
+mod native;
+#[cfg(feature = "tract")]
+mod onnx;
+#[cfg(feature = "tract")]
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tract")]
 mod tract;
 
 #[cfg(feature = "tract")]
-use std::path::Path;
+pub use self::engine::{Engine, Kernels, load, load_with};
 #[cfg(feature = "tract")]
-use std::sync::Arc;
-
-#[cfg(feature = "tract")]
-pub use self::tract::Tract;
-
+pub use self::{native::Native, tract::Tract};
 use crate::error::Result;
 use crate::model::ModelCard;
 use crate::pixels::Square;
@@ -20,7 +25,7 @@ pub trait Embedder: Send + Sync {
     /// The card of the model.
     fn card(&self) -> &ModelCard;
 
-    /// Who computes, for the column `made_by`: `tract 0.23`.
+    /// Who computes, for the column `made_by`: `native avx512`, `tract 0.23`.
     fn engine(&self) -> &str;
 
     /// `card().dimension` finite numbers.
@@ -29,14 +34,4 @@ pub trait Embedder: Send + Sync {
     /// [`Error::Internal`](crate::error::Error::Internal) when the square is not of the card's side or the engine fails, which is not the photo's fault;
     /// [`Error::Reject`](crate::error::Error::Reject) when a number is not finite.
     fn embed(&self, square: &Square) -> Result<Vec<f32>>;
-}
-
-/// The embedder of a card, its file found, verified, optimised and probed.
-///
-/// # Errors
-/// [`Error::Model`](crate::error::Error::Model) when the file is missing or not the card's, or does not give what the card says.
-#[cfg(feature = "tract")]
-pub fn load(card: &ModelCard, models_dir: Option<&Path>) -> Result<Arc<dyn Embedder>> {
-    let file = card.read(models_dir)?;
-    Ok(Arc::new(Tract::load(card, &file)?))
 }

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use fruitvec::config::{MODELS_DIR, from_environment};
+use fruitvec::config::{MODELS_DIR, engine, from_environment};
 use fruitvec::embed::{self, Embedder};
 use fruitvec::local::painter;
 use fruitvec::model::ModelCard;
@@ -44,11 +44,12 @@ fn main() {
     }
 }
 
-/// The embedder of a model's id, as every program of ours finds it.
+/// The embedder of a model's id, as every program of ours finds it, by the engine that the environment names.
 fn embedder(model: &str) -> Arc<dyn Embedder> {
     let models_dir = from_environment(MODELS_DIR).map(PathBuf::from);
     let card = ModelCard::find(model, models_dir.as_deref()).unwrap();
-    embed::load(&card, models_dir.as_deref()).unwrap()
+    let engine = engine(from_environment).unwrap();
+    embed::load_with(&card, models_dir.as_deref(), engine).unwrap()
 }
 
 /// What a photo's bytes become for a model, as in `ingest`.

@@ -26,7 +26,7 @@ use fruitvec::store::Store;
 use fruitvec::task::Task;
 use time::Duration;
 
-use super::place::{Common, worker};
+use super::place::{Common, Means, worker};
 
 /// Which phase of which run.
 #[derive(Args)]
@@ -133,12 +133,14 @@ impl Plan {
 pub(crate) struct Work {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    means: Means,
 }
 
 impl Work {
     pub(crate) async fn run(self) -> Result<()> {
-        let Common { results, model, threads, .. } = self.common;
-        let worker = worker(&Store::from_environment().await, &results, &model, threads, |_, _| ())?;
+        let Common { results, model, .. } = self.common;
+        let worker = worker(&Store::from_environment().await, &results, model.card()?, self.means, |_, _| ())?;
         let mut lines = std::io::stdin().lock().lines();
         // Lines come whenever whoever hands them out likes.
         while let Some(line) = tokio::task::block_in_place(|| lines.next()) {

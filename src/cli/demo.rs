@@ -23,8 +23,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use md5::{Digest, Md5};
 use tokio::sync::oneshot;
 
-use super::place::{Reached, Threads, worker};
-use super::{ModelChoice, PHOTOS, RESULTS, local_ingest, show_fit, shown};
+use super::place::{Means, Reached, worker};
+use super::{EngineChoice, ModelChoice, PHOTOS, RESULTS, local_ingest, show_fit, shown};
 
 /// Photos that are put at once.
 const PUTS: usize = 8;
@@ -41,6 +41,8 @@ pub(crate) struct Demo {
     dir: Option<PathBuf>,
     #[command(flatten)]
     model: ModelChoice,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// The folder that holds the buckets.
     #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
     data: PathBuf,
@@ -55,7 +57,7 @@ impl Demo {
             Some(dir) => Photos::in_folder(dir, &self.data)?,
             None => Photos::painted()?,
         };
-        let (server, store, ingest) = local_ingest(&self.model, &self.data, 0).await?;
+        let (server, store, ingest) = local_ingest(&self.model, self.engine, &self.data, 0).await?;
         let card = ingest.card();
         say!("model       {}: {}, {} numbers", card.id, card.description, card.dimension);
         say!("S3          {}, data in {}", server.endpoint(), self.data.display());
@@ -69,7 +71,8 @@ impl Demo {
         let asked = Asked { components: self.components, ..Asked::default() };
         let wishes = Wishes { asked, confirmed: true, ..Wishes::default() };
         let run = reached.run(Job::Rebuild, &self.model)?;
-        let worker = worker(&run.store, &run.results_bucket, &self.model, Threads::default(), |_, _| ())?;
+        let means = Means { engine: self.engine, ..Means::default() };
+        let worker = worker(&run.store, &run.results_bucket, run.card.clone(), means, |_, _| ())?;
         let refitted = drive(&run, &worker, &wishes, &mut |_| ()).await?;
         let Some(refitted) = refitted else {
             return Err(Error::Nothing("there are no embeddings to fit a PCA to".into()));

@@ -20,17 +20,19 @@ pub(crate) mod serve;
 pub(crate) mod status;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
-use fruitvec::config::{MODELS_DIR, from_environment};
+use fruitvec::config::{self, MODELS_DIR, from_environment};
+use fruitvec::embed::{self, Embedder, Engine};
 use fruitvec::error::Result;
 use fruitvec::model::{DEFAULT_MODEL, ModelCard};
 use fruitvec::refit::Refitted;
 #[cfg(feature = "local")]
 use {
     aws_sdk_s3::error::DisplayErrorContext, aws_sdk_s3::operation::create_bucket::CreateBucketError,
-    fruitvec::config, fruitvec::embed::Embedder, fruitvec::error::Error, fruitvec::ingest::Ingest,
-    fruitvec::local::Server, fruitvec::store::Store, std::path::Path, std::sync::Arc,
+    fruitvec::error::Error, fruitvec::ingest::Ingest, fruitvec::local::Server, fruitvec::store::Store,
+    std::path::Path,
 };
 
 /// The photos bucket of the embedded S3.
@@ -44,10 +46,11 @@ pub(crate) const RESULTS: &str = "results";
 #[cfg(feature = "local")]
 pub(crate) async fn local_ingest(
     model: &ModelChoice,
+    engine: EngineChoice,
     data: &Path,
     port: u16,
 ) -> Result<(Server, Store, Ingest)> {
-    let embedder = model.load()?;
+    let embedder = engine.load(&model.card()?)?;
     let server = Server::start(data, port).await?;
     let store = local_store(&server).await?;
     let (limits, threads) = (config::limits(from_environment)?, config::threads(from_environment)?);
@@ -88,10 +91,24 @@ impl ModelChoice {
     pub(crate) fn card(&self) -> Result<ModelCard> {
         ModelCard::find(&self.id, models_dir().as_deref())
     }
+}
 
-    #[cfg(feature = "local")]
-    fn load(&self) -> Result<Arc<dyn Embedder>> {
-        fruitvec::embed::load(&self.card()?, models_dir().as_deref())
+/// What runs the network.
+#[derive(Args, Clone, Copy, Default)]
+pub(crate) struct EngineChoice {
+    /// What runs the network: tract, native, or native- and avx512, avx2 or portable; otherwise $FRUITVEC_ENGINE, or native where it can.
+    #[arg(long, value_name = "NAME")]
+    engine: Option<Engine>,
+}
+
+impl EngineChoice {
+    /// The embedder of a model.
+    pub(crate) fn load(self, card: &ModelCard) -> Result<Arc<dyn Embedder>> {
+        let engine = match self.engine {
+            Some(engine) => Some(engine),
+            None => config::engine(from_environment)?,
+        };
+        embed::load_with(card, models_dir().as_deref(), engine)
     }
 }
 

@@ -8,7 +8,7 @@ use fruitvec::model::{Found, ModelCard};
 use fruitvec::pull::{Pulled, pull};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::models_dir;
+use super::{EngineChoice, models_dir};
 
 /// What to do with models.
 #[derive(Subcommand)]
@@ -19,6 +19,8 @@ pub(crate) enum Models {
     Verify {
         /// The model's id.
         id: String,
+        #[command(flatten)]
+        engine: EngineChoice,
     },
     /// Fetch a model's file, unless it is here.
     Pull {
@@ -33,7 +35,7 @@ impl Models {
         let folder = folder.as_deref();
         match self {
             Self::List => list(folder),
-            Self::Verify { id } => verify(&ModelCard::find(&id, folder)?, folder),
+            Self::Verify { id, engine } => verify(&ModelCard::find(&id, folder)?, engine),
             Self::Pull { id } => fetch(&ModelCard::find(&id, folder)?, folder),
         }
     }
@@ -60,8 +62,8 @@ fn list(folder: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-fn verify(card: &ModelCard, folder: Option<&Path>) -> Result<()> {
-    let embedder = fruitvec::embed::load(card, folder)?;
+fn verify(card: &ModelCard, engine: EngineChoice) -> Result<()> {
+    let embedder = engine.load(card)?;
     say!(
         "{}: the file is the card's, and gives {} finite numbers ({})",
         card.id,

@@ -7,7 +7,7 @@ use fruitvec::plan::Wishes;
 use fruitvec::refit::COMPONENTS;
 use fruitvec::run::Job;
 
-use super::place::{Reached, Threads, bucket};
+use super::place::{Means, Reached, Threads, bucket};
 use super::rebuild::rebuild;
 use super::{ModelChoice, show_fit};
 
@@ -50,7 +50,7 @@ impl Pca {
         let asked = Asked { components: self.components, full: self.full, ..Asked::default() };
         let wishes = Wishes { asked, ..Wishes::default() };
         let run = reached.run(Job::Pca, &self.model)?;
-        if let Some(refitted) = rebuild(&run, &self.model, self.threads, &wishes).await? {
+        if let Some(refitted) = rebuild(&run, Means { threads: self.threads, ..Means::default() }, &wishes).await? {
             show_fit(&refitted, |key| reached.place(key));
         }
         Ok(())

@@ -4,11 +4,12 @@ use clap::Args;
 use fruitvec::config::{self, from_environment};
 use fruitvec::error::{Error, Result};
 use fruitvec::ingest::Ingest;
+use fruitvec::model::ModelCard;
 use fruitvec::run::{Job, Run, RunId};
 use fruitvec::store::Store;
 use fruitvec::work::Worker;
 
-use super::{ModelChoice, models_dir};
+use super::{EngineChoice, ModelChoice};
 
 /// What plan, work and commit have in common.
 #[derive(Args)]
@@ -21,6 +22,13 @@ pub(crate) struct Common {
     pub(crate) results: String,
     #[command(flatten)]
     pub(crate) model: ModelChoice,
+}
+
+/// What a worker works with.
+#[derive(Args, Clone, Copy, Default)]
+pub(crate) struct Means {
+    #[command(flatten)]
+    pub(crate) engine: EngineChoice,
     #[command(flatten)]
     pub(crate) threads: Threads,
 }
@@ -139,15 +147,15 @@ impl Place {
 pub(crate) fn worker(
     store: &Store,
     results: &str,
-    model: &ModelChoice,
-    threads: Threads,
+    card: ModelCard,
+    means: Means,
     heard: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<Worker> {
-    let (card, limits, threads) = (model.card()?, config::limits(from_environment)?, threads.count()?);
+    let (limits, threads) = (config::limits(from_environment)?, means.threads.count()?);
     fruitvec_pca::use_threads(threads);
     let (for_photos, bucket, of_photos) = (store.clone(), results.to_owned(), card.clone());
     let load = move || {
-        let embedder = fruitvec::embed::load(&of_photos, models_dir().as_deref())?;
+        let embedder = means.engine.load(&of_photos)?;
         Ok(Ingest::new(for_photos.clone(), bucket.clone(), embedder, limits, threads))
     };
     Ok(Worker::new(store.clone(), results, card, threads, Box::new(load)).hearing(heard))

@@ -13,7 +13,7 @@ use fruitvec::run::{Job, Run, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::batch::{Wished, tell_committed, tell_planned};
-use super::place::{Place, Threads, worker};
+use super::place::{Means, Place, worker};
 use super::{ModelChoice, show_fit};
 
 /// Make the table what S3 holds, compact it, and refit the PCA.
@@ -24,7 +24,7 @@ pub(crate) struct Rebuild {
     #[command(flatten)]
     model: ModelChoice,
     #[command(flatten)]
-    threads: Threads,
+    means: Means,
     #[command(flatten)]
     wished: Wished,
     /// Do only this: backfill (with compact), compact, or pca.
@@ -38,7 +38,7 @@ impl Rebuild {
         let reached = self.place.reach().await?;
         let run = reached.run(self.job, &self.model)?;
         say!("run         {}", run.id);
-        if let Some(refitted) = rebuild(&run, &self.model, self.threads, &wishes).await? {
+        if let Some(refitted) = rebuild(&run, self.means, &wishes).await? {
             show_fit(&refitted, |key| reached.place(key));
         }
         say!("record      {}", reached.place(&run.key("run.json")));
@@ -47,14 +47,9 @@ impl Rebuild {
 }
 
 /// Does a run on this machine, and shows how far it is. Ends early, with an error, when a person asks for it.
-pub(crate) async fn rebuild(
-    run: &Run,
-    model: &ModelChoice,
-    threads: Threads,
-    wishes: &Wishes,
-) -> Result<Option<Refitted>> {
+pub(crate) async fn rebuild(run: &Run, means: Means, wishes: &Wishes) -> Result<Option<Refitted>> {
     let progress = Progress::default();
-    let worker = worker(&run.store, &run.results_bucket, model, threads, progress.heard())?;
+    let worker = worker(&run.store, &run.results_bucket, run.card.clone(), means, progress.heard())?;
     let mut hear = |step: Step<'_>| progress.show(&step);
     let done = tokio::select! {
         done = drive(run, &worker, wishes, &mut hear) => done,

@@ -13,13 +13,15 @@ use fruitvec::snapshot::Snapshot;
 use fruitvec::store::Store;
 use time::OffsetDateTime;
 
-use super::{ModelChoice, PHOTOS, RESULTS, local_ingest, shown};
+use super::{EngineChoice, ModelChoice, PHOTOS, RESULTS, local_ingest, shown};
 
 /// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
 #[derive(Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
     model: ModelChoice,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// The folder that holds the buckets.
     #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
     data: PathBuf,
@@ -30,7 +32,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self) -> Result<()> {
-        let (server, store, ingest) = local_ingest(&self.model, &self.data, self.port).await?;
+        let (server, store, ingest) = local_ingest(&self.model, self.engine, &self.data, self.port).await?;
         let notifications = server.subscribe(PHOTOS);
         // Heard from the start: during the catching-up, too, Ctrl-C lets the batch be finished.
         let interrupted = tokio::spawn(async {

@@ -1,16 +1,15 @@
-//! Any ONNX graph, run by tract.
+//! Any network, run by tract.
 
 use std::sync::Arc;
 
-use tract_onnx::pb::{ModelProto, NodeProto};
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::{bail, format_err};
 
 use super::Embedder;
+use super::engine::{settled, wrong_side};
 use crate::error::{Error, Result};
 use crate::model::{Layout, ModelCard, ModelInput};
 use crate::pixels::Square;
-use crate::reject::{RejectCode, Rejection};
 
 /// Any ONNX graph, run by tract.
 pub struct Tract {
@@ -19,18 +18,10 @@ pub struct Tract {
 }
 
 impl Tract {
-    /// Cuts the graph at the embedding, optimises it, and embeds one grey square to see that it does what the card says.
-    ///
-    /// # Errors
-    /// [`Error::Model`] when it does not.
-    pub fn load(card: &ModelCard, file: &[u8]) -> Result<Self> {
-        let plan = plan(card, file).map_err(|cause| card.error(format!("{cause:#}")))?;
-        let embedder = Self { card: card.clone(), plan };
-        let side = card.input.side;
-        let grey = Square::new(side, vec![128; 3 * side as usize * side as usize]);
-        let grey = grey.ok_or_else(|| card.error("input.side: no such square"))?;
-        embedder.embed(&grey).map_err(|cause| card.error(format!("embedding a grey square: {cause}")))?;
-        Ok(embedder)
+    /// Cuts the graph at the value `embedding` and optimises it.
+    pub(super) fn optimise(card: &ModelCard, proto: &ModelProto, embedding: &str) -> Result<Self> {
+        let plan = plan(card, proto, embedding).map_err(|cause| card.error(format!("{cause:#}")))?;
+        Ok(Self { card: card.clone(), plan })
     }
 }
 
@@ -44,64 +35,35 @@ impl Embedder for Tract {
     }
 
     fn embed(&self, square: &Square) -> Result<Vec<f32>> {
-        let internal =
-            |cause: &dyn std::fmt::Display| Error::Internal(format!("{}: {cause:#}", self.card.id));
-        let input = tensor(square, &self.card.input).map_err(|cause| internal(&cause))?;
-        let output = self.plan.run(tvec!(input.into())).map_err(|cause| internal(&cause))?;
-        let embedding = output[0].to_plain_array_view::<f32>().map_err(|cause| internal(&cause))?;
-        let (found, said) = (embedding.len(), self.card.dimension);
-        if found != said {
-            return Err(internal(&format!("the graph gives {found} numbers, the card says {said}")));
+        if square.side() != self.card.input.side {
+            return Err(wrong_side(&self.card, square));
         }
-        // One such row would stop every fit from then on, and parts are never modified.
-        if !embedding.iter().all(|x| x.is_finite()) {
-            let message = "the network gives a number that is not finite; export the picture again";
-            return Err(Rejection::new(RejectCode::NotFinite, message).into());
-        }
-        Ok(embedding.iter().copied().collect())
+        let internal = |cause: TractError| Error::Internal(format!("{}: {cause:#}", self.card.id));
+        let input = tensor(square, &self.card.input).map_err(internal)?;
+        let output = self.plan.run(tvec!(input.into())).map_err(internal)?;
+        let embedding = output[0].to_plain_array_view::<f32>().map_err(internal)?;
+        settled(&self.card, embedding.iter().copied().collect())
     }
 }
 
-fn plan(card: &ModelCard, file: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
-    let onnx = tract_onnx::onnx();
-    let proto = onnx.proto_model_for_read(&mut &*file)?;
+fn plan(card: &ModelCard, proto: &ModelProto, embedding: &str) -> TractResult<Arc<TypedRunnableModel>> {
     let side = card.input.side as usize;
     let shape = match card.input.layout {
         Layout::Nchw => [1, 3, side, side],
         Layout::Nhwc => [1, side, side, 3],
     };
-    onnx.parse(&proto, None)?
+    tract_onnx::onnx()
+        .parse(proto, None)?
         .model
-        .with_outputs_by_name([embedding_node(card, &proto)?])?
+        .with_outputs_by_name([embedding])?
         .with_input_fact(0, f32::fact(shape).into())?
         .into_optimized()?
         .into_runnable()
 }
 
-/// The output name of the node that gives the embedding: the card's, or the last global average pool. Exporters write that
-/// pool as `GlobalAveragePool`; those that come from TensorFlow as `AveragePool` over the whole map or as `ReduceMean`.
-fn embedding_node(card: &ModelCard, proto: &ModelProto) -> TractResult<String> {
-    let nodes = proto.graph.as_ref().map_or(&[][..], |graph| &graph.node);
-    let last = |wanted: &dyn Fn(&NodeProto) -> bool| {
-        nodes.iter().rev().find(|node| wanted(node)).and_then(|node| node.output.first()).cloned()
-    };
-    if let Some(name) = &card.embedding_node {
-        let named = |node: &NodeProto| node.name == *name || node.output.contains(name);
-        return last(&named).ok_or_else(|| format_err!("there is no node {name:?} in the graph"));
-    }
-    last(&|node| node.op_type == "GlobalAveragePool")
-        .or_else(|| last(&|node| matches!(node.op_type.as_str(), "AveragePool" | "ReduceMean")))
-        .ok_or_else(|| {
-            format_err!("there is no global average pool in the graph: name `embedding_node` in the card")
-        })
-}
-
 /// The input tensor of a square: `(pixel − mean) / std`, laid out as the network has it.
 fn tensor(square: &Square, input: &ModelInput) -> TractResult<Tensor> {
     let side = input.side as usize;
-    if square.side() != input.side {
-        bail!("a square of {} pixels, the model wants {side}", square.side());
-    }
     let normalised =
         |channel: usize, pixel: u8| (f32::from(pixel) - input.mean[channel]) / input.std[channel];
     let pixels = square.rgb().chunks_exact(3);

@@ -12,7 +12,7 @@ use fruitvec::pixels::{self, Limits, Square};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// The folder with `models`, `golden` and `data`; `tests/run` sets it.
-fn shared() -> PathBuf {
+pub(crate) fn shared() -> PathBuf {
     std::env::var_os("FRUITVEC_SHARED").map_or_else(|| "../shared".into(), PathBuf::from)
 }
 
@@ -21,7 +21,7 @@ fn load(id: &str) -> Arc<dyn Embedder> {
     embed::load(&ModelCard::find(id, None).unwrap(), Some(&models)).unwrap()
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()

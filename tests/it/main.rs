@@ -15,6 +15,7 @@ mod embedded;
 mod fixture;
 mod golden;
 mod ingest;
+mod kernels;
 mod painted;
 mod python;
 mod refit;

@@ -36,7 +36,7 @@ impl Function {
         let config = Config::read(&variable)?;
         let folder = models::folder(config.models_dir, &variable);
         let card = ModelCard::find(&config.model, folder.as_deref())?;
-        let embedder = embed::load(&card, folder.as_deref())?;
+        let embedder = embed::load_with(&card, folder.as_deref(), config.engine)?;
         let store = Store::from_environment().await;
         let ingest = Ingest::new(store, config.results_bucket, embedder, config.limits, config.threads);
         Ok(Self { ingest, init: Mutex::new(Some(start.elapsed())) })
