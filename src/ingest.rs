@@ -228,7 +228,7 @@ impl Ingest {
         let inspect = unpanicked(move || Ok((pixels::inspect(bytes, &limits)?, body)));
         let (pending, body) = timed(&mut took.decode, inspect).await?;
         let header = *pending.header();
-        let room = self.memory.pixels(pending.memory(side)).await?;
+        let room = self.memory.pixels(pending.memory(side, fit)).await?;
         let decode = unpanicked(move || {
             let square = pending.square(side, fit, filter);
             // The budget has its share back when the memory is free, also where nobody waits any more: a thread can't be stopped.

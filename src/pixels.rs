@@ -11,6 +11,7 @@ mod jpeg;
 #[cfg(debug_assertions)]
 mod poison;
 mod resize;
+mod scale;
 mod tiff;
 
 use std::any::Any;
@@ -20,6 +21,7 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 use serde::{Deserialize, Serialize};
 
+use self::scale::Scale;
 use crate::reject::{RejectCode, Rejection};
 
 /// How pixels are weighed when a picture is resized; names and kernels are Pillow's, widened when it shrinks.
@@ -130,7 +132,7 @@ pub struct Header {
     pub width: u32,
     /// Pixels, after EXIF orientation.
     pub height: u32,
-    /// What [`Pending::square`] allocates at its peak: the pixels as decoded, and what the decoder of this
+    /// What decoding all of it allocates at its peak: the pixels as decoded, and what the decoder of this
     /// format keeps beside them. Not counted: the file itself, the resizer's strip of 3 × side × height bytes,
     /// and metadata of at most 4 MiB and twice the file.
     pub decoded_bytes: u64,
@@ -143,6 +145,8 @@ pub struct Pending<B> {
     format: ImageFormat,
     orientation: Orientation,
     header: Header,
+    /// Samples of a pixel, where the decoder can scale.
+    scalable: Option<u64>,
 }
 
 /// A square of upright RGB pixels.
@@ -182,8 +186,8 @@ impl Square {
 /// `Empty`, `TooManyBytes`, `NotAnImage`, `UnsupportedFormat`, `TooManyPixels`, `DecodedTooLarge`,
 /// `Truncated`, `Corrupt`, `Panicked`.
 pub fn inspect<B: AsRef<[u8]>>(bytes: B, limits: &Limits) -> Result<Pending<B>, Rejection> {
-    let (format, orientation, header) = guarded(|| read_header(bytes.as_ref(), limits))?;
-    Ok(Pending { bytes, format, orientation, header })
+    let (format, orientation, header, scalable) = guarded(|| read_header(bytes.as_ref(), limits))?;
+    Ok(Pending { bytes, format, orientation, header, scalable })
 }
 
 impl<B: AsRef<[u8]>> Pending<B> {
@@ -193,9 +197,19 @@ impl<B: AsRef<[u8]>> Pending<B> {
     }
 
     /// Bytes that [`Pending::square`] takes at its peak: the pixels, and the strip that is as wide as the square and as
-    /// high as the picture.
-    pub fn memory(&self, side: u32) -> u64 {
-        self.header.decoded_bytes + strip(side, self.stored_header().height)
+    /// high as the picture. A JPEG that is much larger than the square is not decoded whole.
+    pub fn memory(&self, side: u32, fit: Fit) -> u64 {
+        let Header { width, height, decoded_bytes } = self.stored_header();
+        let scale = self.scale(side, fit);
+        let pixels = |width, height| self.scalable.unwrap_or(0) * u64::from(width) * u64::from(height);
+        let not_decoded = pixels(width, height) - pixels(scale.of(width), scale.of(height));
+        decoded_bytes - not_decoded + strip(side, scale.of(height))
+    }
+
+    /// How far the picture is scaled down while it is decoded.
+    fn scale(&self, side: u32, fit: Fit) -> Scale {
+        let Header { width, height, .. } = self.header;
+        if self.scalable.is_some() { Scale::choose(width, height, side, fit) } else { Scale::FULL }
     }
 
     /// Decodes the picture and resizes it. The square is turned upright after it was cut: turning a small
@@ -208,8 +222,10 @@ impl<B: AsRef<[u8]>> Pending<B> {
         guarded(|| {
             #[cfg(debug_assertions)]
             poison::taste(self.bytes.as_ref());
-            let raster = decode::raster(self.bytes.as_ref(), self.format, &self.stored_header())?;
-            let square = resize::to_square(raster, side, fit, filter)?;
+            let (header, scale) = (self.stored_header(), self.scale(side, fit));
+            let raster = decode::raster(self.bytes.as_ref(), self.format, &header, scale)?;
+            let shown = (scale.exactly(header.width), scale.exactly(header.height));
+            let square = resize::to_square(raster, shown, side, fit, filter)?;
             resize::upright(square, self.orientation)
         })
     }
@@ -243,26 +259,31 @@ fn panic_message(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
-fn read_header(bytes: &[u8], limits: &Limits) -> Result<(ImageFormat, Orientation, Header), Rejection> {
+type Read = (ImageFormat, Orientation, Header, Option<u64>);
+
+fn read_header(bytes: &[u8], limits: &Limits) -> Result<Read, Rejection> {
     limits.check_bytes(bytes.len() as u64)?;
     let format = format::sniff(bytes)?;
     if let Some(claimed) = format::claimed_size(format, bytes) {
         limits.check_pixels(claimed)?;
     }
-    let (stored, orientation) = match format {
+    let (stored, orientation, scalable) = match format {
         ImageFormat::Jpeg => {
             let outline = jpeg::outline(bytes)?;
             limits.check_pixels((outline.width, outline.height))?;
             let header = outline.header(bytes.len());
             limits.check_memory(&header)?;
             outline.check_complete(bytes.len())?;
-            (header, outline.orientation)
+            (header, outline.orientation, Some(outline.samples()))
         }
-        _ => decode::header(bytes, format, limits)?,
+        _ => {
+            let (header, orientation) = decode::header(bytes, format, limits)?;
+            (header, orientation, None)
+        }
     };
     limits.check_pixels((stored.width, stored.height))?;
     limits.check_memory(&stored)?;
-    Ok((format, orientation, turned(stored, orientation)))
+    Ok((format, orientation, turned(stored, orientation), scalable))
 }
 
 /// EXIF orientations 5 to 8 lay a picture on its side; turning a header twice gives it back.

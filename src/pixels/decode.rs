@@ -6,6 +6,7 @@ use std::io::{self, Cursor};
 use image::metadata::Orientation;
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
+use super::scale::Scale;
 use super::{Header, Limits, format, jpeg, tiff};
 use crate::reject::{RejectCode, Rejection};
 
@@ -43,12 +44,15 @@ pub(super) fn header(
     Ok((Header { width, height, decoded_bytes }, orientation))
 }
 
-/// Decodes a picture whose header, as stored, is known.
-pub(super) fn raster(bytes: &[u8], format: ImageFormat, header: &Header) -> Result<Raster, Rejection> {
-    if format == ImageFormat::Jpeg
-        && let Some(raster) = jpeg::raster(bytes, header)?
-    {
-        return Ok(raster);
+/// Decodes a picture whose header, as stored, is known; a JPEG at a scale.
+pub(super) fn raster(
+    bytes: &[u8],
+    format: ImageFormat,
+    header: &Header,
+    scale: Scale,
+) -> Result<Raster, Rejection> {
+    if format == ImageFormat::Jpeg {
+        return jpeg::raster(bytes, header, scale);
     }
     let &Header { width, height, decoded_bytes } = header;
     let allowance = match format {
@@ -147,7 +151,10 @@ fn to_eight_bits(samples: &mut Vec<u8>, color: ColorType) -> Result<u32, Rejecti
 }
 
 /// Replaces every `IN` bytes by the `OUT` bytes that `convert` makes of them.
-fn pack<const IN: usize, const OUT: usize>(samples: &mut Vec<u8>, convert: impl Fn([u8; IN]) -> [u8; OUT]) {
+pub(super) fn pack<const IN: usize, const OUT: usize>(
+    samples: &mut Vec<u8>,
+    convert: impl Fn([u8; IN]) -> [u8; OUT],
+) {
     const { assert!(OUT <= IN) };
     let pixels = samples.len() / IN;
     let mut pixel = [0; IN];

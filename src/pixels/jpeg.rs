@@ -13,7 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use mozjpeg::{ColorSpace, Decompress};
 
-use super::decode::Raster;
+use super::decode::{Raster, pack};
+use super::scale::Scale;
 use super::{Header, format};
 use crate::reject::{RejectCode, Rejection};
 
@@ -91,15 +92,19 @@ impl Outline {
     /// of 16-bit samples, and for a progressive picture every coefficient.
     pub(super) fn header(&self, file_bytes: usize) -> Header {
         let Frame { width, height, sampling, .. } = &self.frame;
-        let channels = if sampling.len() == 1 { 1 } else { 3 };
         let widest = sampling.iter().map(|(across, _)| *across).max().unwrap_or(1);
         let tallest = sampling.iter().map(|(_, down)| *down).max().unwrap_or(1);
         let units = (width.div_ceil(BLOCK * widest), height.div_ceil(BLOCK * tallest));
         let blocks: u64 = sampling.iter().map(|(across, down)| units.0 * across * units.1 * down).sum();
         let coefficients = if self.buffered { blocks * BLOCK * BLOCK * 2 } else { 0 };
         let row = units.0 * widest * BLOCK * tallest * BLOCK * 2 * sampling.len() as u64;
-        let decoded_bytes = width * height * channels + file_bytes as u64 + 3 * row + coefficients;
+        let decoded_bytes = width * height * self.samples() + file_bytes as u64 + 3 * row + coefficients;
         Header { width: self.width, height: self.height, decoded_bytes }
+    }
+
+    /// Samples of a pixel as they are decoded: grey, red, green and blue, or CMYK.
+    pub(super) fn samples(&self) -> u64 {
+        self.frame.sampling.len() as u64
     }
 
     /// Refuses a JPEG that ends before its end-of-image marker. What follows the marker does not matter.
@@ -137,29 +142,41 @@ impl Frame {
     }
 }
 
-/// Decodes a grey or colour JPEG whose header, as stored, is known; none where it is of CMYK, which libjpeg leaves to others.
-pub(super) fn raster(bytes: &[u8], header: &Header) -> Result<Option<Raster>, Rejection> {
+/// Decodes a JPEG whose header, as stored, is known, at a scale.
+pub(super) fn raster(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
     // libjpeg tells of an error by unwinding with its words. It leaves nothing behind: what it had is dropped on the way.
-    catch_unwind(AssertUnwindSafe(|| decoded(bytes, header)))
+    catch_unwind(AssertUnwindSafe(|| decoded(bytes, header, scale)))
         .unwrap_or_else(|words| Err(corrupt(&told(&*words).replace("libjpeg fatal error: ", ""))))
 }
 
-fn decoded(bytes: &[u8], header: &Header) -> Result<Option<Raster>, Rejection> {
+fn decoded(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
     let failed = |cause: std::io::Error| corrupt(&cause.to_string());
-    let jpeg = Decompress::new_mem(bytes).map_err(failed)?;
+    let mut jpeg = Decompress::new_mem(bytes).map_err(failed)?;
+    let &Header { width, height, .. } = header;
+    if jpeg.size() != (width as usize, height as usize) {
+        return Err(corrupt("it has frames of different sizes"));
+    }
+    jpeg.scale(scale.eighths());
     let (channels, started) = match jpeg.color_space() {
-        ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => return Ok(None),
+        ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => (4, jpeg.to_colorspace(ColorSpace::JCS_CMYK)),
         ColorSpace::JCS_GRAYSCALE => (1, jpeg.grayscale()),
         _ => (3, jpeg.rgb()),
     };
     let mut started = started.map_err(failed)?;
-    let &Header { width, height, .. } = header;
-    if (started.width(), started.height()) != (width as usize, height as usize) {
-        return Err(corrupt("it has frames of different sizes"));
-    }
-    let mut samples = vec![0; started.width() * started.height() * channels];
+    let (width, height) = (scale.of(width), scale.of(height));
+    let mut samples = vec![0; width as usize * height as usize * channels];
     started.read_scanlines_into::<u8>(&mut samples).map_err(failed)?;
-    Ok(Some(Raster { width, height, channels: channels as u32, samples }))
+    if channels == 4 {
+        // As Adobe writes it, and all others after it: 255 is no ink.
+        pack(&mut samples, |[c, m, y, k]| [c, m, y].map(|ink| over_black(ink, k)));
+    }
+    Ok(Raster { width, height, channels: if channels == 1 { 1 } else { 3 }, samples })
+}
+
+/// colour·black / 255, rounded to the nearest.
+fn over_black(colour: u8, black: u8) -> u8 {
+    let product = u32::from(colour) * u32::from(black) + 128;
+    ((product + (product >> 8)) >> 8) as u8
 }
 
 fn told(words: &(dyn Any + Send)) -> &str {

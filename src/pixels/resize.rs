@@ -9,12 +9,19 @@ use super::decode::Raster;
 use super::{Filter, Fit, Square};
 use crate::reject::{RejectCode, Rejection};
 
-/// Resizes a picture to a square of RGB. One that has that size already is passed through.
-pub(super) fn to_square(raster: Raster, side: u32, fit: Fit, filter: Filter) -> Result<Square, Rejection> {
+/// Resizes a picture to a square of RGB. One that has that size already is passed through. Of its pixels so many across and down
+/// show the picture: where it was scaled down, its last ones may show it in part.
+pub(super) fn to_square(
+    raster: Raster,
+    shown: (f64, f64),
+    side: u32,
+    fit: Fit,
+    filter: Filter,
+) -> Result<Square, Rejection> {
     let Raster { width, height, channels, samples } = raster;
     // A grey picture is resized as one channel, a third of the work.
     let pixels = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    let [left, top, box_width, box_height] = source_box(width, height, side, fit);
+    let [left, top, box_width, box_height] = source_box(shown, side, fit);
     let algorithm = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel(filter)));
     // Across first, then down, each rounded to 8 bits, because Pillow does it so; the resizer alone would
     // begin downwards, and differ by up to 30 levels where the kernel overshoots at a hard edge.
@@ -65,8 +72,7 @@ pub(super) fn upright(square: Square, orientation: Orientation) -> Result<Square
 
 /// Left, top, width and height of what the square shows, in source pixels. Scaling and cutting are one step:
 /// the kernel reaches beyond the box as it would have had the whole picture been scaled.
-fn source_box(width: u32, height: u32, side: u32, fit: Fit) -> [f64; 4] {
-    let (width, height) = (f64::from(width), f64::from(height));
+fn source_box((width, height): (f64, f64), side: u32, fit: Fit) -> [f64; 4] {
     match fit {
         Fit::Stretch => [0.0, 0.0, width, height],
         Fit::Crop { shorter_side } => {

@@ -418,6 +418,101 @@ mod refusals {
     }
 }
 
+/// JPEGs much larger than the square.
+mod scaled {
+    use mozjpeg::{ColorSpace, Compress};
+
+    use super::*;
+
+    /// Rows that are made before they repeat: a picture of millions of pixels is not worth as many draws.
+    const ROWS: usize = 13;
+
+    /// The four colours, with grain, as a JPEG of that colour space.
+    pub(super) fn jpeg(width: u32, height: u32, space: ColorSpace, progressive: bool) -> Vec<u8> {
+        let mut state = 1_u32;
+        let mut grain = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 29) as u8
+        };
+        let mut row = |half: usize| {
+            let colours = (0..width).map(|x| QUADRANTS[half + (2 * x / width) as usize]);
+            let mut samples = Vec::new();
+            for [r, g, b] in colours {
+                match space {
+                    ColorSpace::JCS_CMYK => samples.extend([r, g, b, 255].map(|c| c.saturating_add(grain()))),
+                    ColorSpace::JCS_GRAYSCALE => samples.push(g.saturating_add(grain())),
+                    _ => samples.extend([r, g, b].map(|c| c.saturating_add(grain()))),
+                }
+            }
+            samples
+        };
+        let halves = [0, 2].map(|half| [(); ROWS].map(|()| row(half)));
+        let rows = (0..height as usize).map(|y| &halves[2 * y / height as usize][y % ROWS]);
+        let mut compress = Compress::new(space);
+        compress.set_fastest_defaults();
+        compress.set_size(width as usize, height as usize);
+        compress.set_quality(90.0);
+        if progressive {
+            compress.set_progressive_mode();
+        }
+        let mut started = compress.start_compress(Vec::new()).unwrap();
+        rows.for_each(|row| started.write_scanlines(row).unwrap());
+        started.finish().unwrap()
+    }
+
+    /// All kinds, of sizes that are no multiple of a block.
+    fn kinds() -> Vec<(String, Vec<u8>)> {
+        let spaces = [ColorSpace::JCS_RGB, ColorSpace::JCS_GRAYSCALE, ColorSpace::JCS_CMYK];
+        let mut kinds = Vec::new();
+        for (space, progressive) in spaces.into_iter().flat_map(|space| [(space, false), (space, true)]) {
+            for (width, height) in [(1021, 1021), (517, 303), (131, 260)] {
+                let name = format!("{space:?}, progressive: {progressive}, {width}×{height}");
+                kinds.push((name, jpeg(width, height, space, progressive)));
+            }
+        }
+        kinds
+    }
+
+    #[test]
+    fn what_is_scaled_while_it_is_decoded_shows_what_all_of_it_shows() {
+        for (name, bytes) in kinds() {
+            let pending = inspect(&bytes[..], &Limits::default()).unwrap();
+            let header = *pending.header();
+            for fit in [Fit::Stretch, Fit::Crop { shorter_side: 33 }] {
+                assert_ne!(pending.scale(32, fit), Scale::FULL, "{name}");
+                let scaled = pending.square(32, fit, Filter::Bicubic).unwrap();
+                let whole = Pending { scalable: None, ..pending.clone() };
+                let whole = whole.square(32, fit, Filter::Bicubic).unwrap();
+                let apart = scaled.rgb().iter().zip(whole.rgb()).map(|(a, b)| a.abs_diff(*b));
+                let (sum, most) = apart.fold((0, 0), |(sum, most), it| (sum + u32::from(it), most.max(it)));
+                let mean = f64::from(sum) / scaled.rgb().len() as f64;
+                assert!(mean < 1.0 && most < 40, "{name}, {fit:?}: {mean} on the mean, {most} at most");
+            }
+            assert_eq!(header, *inspect(&bytes, &Limits::default()).unwrap().header(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_size_that_is_recorded_is_the_whole_pictures() {
+        let bytes = jpeg(517, 303, ColorSpace::JCS_RGB, false);
+        let header = *inspect(&bytes, &Limits::default()).unwrap().header();
+        assert_eq!((header.width, header.height), (517, 303));
+    }
+
+    #[test]
+    fn memory_is_asked_for_what_is_decoded() {
+        let bytes = jpeg(1600, 1200, ColorSpace::JCS_RGB, false);
+        let pending = inspect(&bytes, &Limits::default()).unwrap();
+        let (whole, scaled) = (pending.memory(601, Fit::Stretch), pending.memory(64, Fit::Stretch));
+        assert_eq!(whole, pending.header().decoded_bytes + 3 * 601 * 1200);
+        assert_eq!(whole - scaled, 3 * (1600 * 1200 - 200 * 150) + 3 * (601 * 1200 - 64 * 150));
+        let progressive = jpeg(1600, 1200, ColorSpace::JCS_RGB, true);
+        let pending = inspect(&progressive, &Limits::default()).unwrap();
+        // Its coefficients are kept at any scale: two bytes of each, a luma and twice a quarter of chroma or more.
+        assert!(pending.memory(64, Fit::Stretch) >= 1600 * 1200 * 3, "{}", pending.memory(64, Fit::Stretch));
+    }
+}
+
 /// Peaks are measured in a process of their own: this test program, started again for one file.
 #[cfg(target_os = "linux")]
 mod memory {
@@ -426,10 +521,12 @@ mod memory {
 
     use image::ImageEncoder;
     use image::codecs::png::PngEncoder;
+    use mozjpeg::ColorSpace;
 
     use super::*;
 
     const FILE: &str = "FRUITVEC_TEST_PEAK_OF";
+    const SIDE: &str = "FRUITVEC_TEST_PEAK_AT";
     /// What the allocator and the decoders' small tables may take.
     const SLACK: u64 = 3 << 20;
 
@@ -443,9 +540,10 @@ mod memory {
     /// In the child: decodes the file and leaves the growth of the process beside it.
     fn measure(path: &Path) {
         let bytes = std::fs::read(path).unwrap();
+        let side = std::env::var(SIDE).unwrap().parse().unwrap();
         let decode = || {
             _ = inspect(&bytes, &Limits::default())
-                .and_then(|it| it.square(64, Fit::Stretch, Filter::Bicubic));
+                .and_then(|it| it.square(side, Fit::Stretch, Filter::Bicubic));
         };
         // The first time, pages of the program itself come in. See proc(5), `clear_refs`: 5 resets the peak.
         decode();
@@ -456,8 +554,12 @@ mod memory {
         std::fs::write(path.with_extension("peak"), growth.to_string()).unwrap();
     }
 
-    /// Bytes by which a process grows that decodes this file.
+    /// Bytes by which a process grows that makes a square of 64 pixels of this file.
     fn growth(bytes: &[u8], test: &str) -> u64 {
+        growth_at(64, bytes, test)
+    }
+
+    fn growth_at(side: u32, bytes: &[u8], test: &str) -> u64 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("picture");
         std::fs::write(&path, bytes).unwrap();
@@ -465,7 +567,11 @@ mod memory {
         let program = std::env::current_exe().unwrap();
         // Large blocks come from the system and go back to it at once, so that the process has what is in use.
         let mut child = Command::new(program);
-        child.args(["--exact", &name]).env(FILE, &path).env("MALLOC_MMAP_THRESHOLD_", "65536");
+        child
+            .args(["--exact", &name])
+            .env(FILE, &path)
+            .env(SIDE, side.to_string())
+            .env("MALLOC_MMAP_THRESHOLD_", "65536");
         let output = child.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         std::fs::read_to_string(path.with_extension("peak")).unwrap().parse().unwrap()
@@ -492,17 +598,35 @@ mod memory {
         let frame = progressive.windows(2).position(|marker| marker == b"\xFF\xC2").unwrap();
         progressive[frame + 5..frame + 9].copy_from_slice(&[0x04, 0xB0, 0x06, 0x40]);
         files.push(("progressive JPEG".to_owned(), progressive));
-        for (name, bytes) in files {
-            let header = *inspect(&bytes, &Limits::default()).unwrap().header();
-            let strip = 3 * 64 * u64::from(header.height);
-            let growth = growth(&bytes, "what_the_header_promises_covers_every_decoder");
-            let promised = header.decoded_bytes + strip + SLACK;
-            assert!(growth <= promised, "{name}: {growth} > {promised}");
-            let pixels = u64::from(header.width) * u64::from(header.height);
+        // To 64 pixels a JPEG is decoded at an eighth, to 601 whole; nothing else knows a difference.
+        let to_601 = files.iter().filter(|(name, _)| name.ends_with("JPEG") || name.ends_with("Jpeg"));
+        for ((name, bytes), side) in files.iter().map(|file| (file, 64)).chain(to_601.map(|file| (file, 601)))
+        {
+            let pending = inspect(bytes, &Limits::default()).unwrap();
+            let scale = pending.scale(side, Fit::Stretch);
+            let Header { width, height, .. } = *pending.header();
+            let growth = growth_at(side, bytes, "what_the_header_promises_covers_every_decoder");
+            let promised = pending.memory(side, Fit::Stretch) + 3 * u64::from(side * side) + SLACK;
+            assert!(growth <= promised, "{name} to {side}: {growth} > {promised}");
+            let pixels = u64::from(scale.of(width)) * u64::from(scale.of(height));
             assert!(
                 growth >= 3 * pixels,
-                "{name}: {growth} bytes can't hold the picture: nothing was measured"
+                "{name} to {side}: {growth} bytes can't hold the picture: nothing was measured"
             );
+        }
+    }
+
+    #[test]
+    fn a_phones_photo_takes_less_than_60_megabytes() {
+        if let Some(path) = std::env::var_os(FILE) {
+            return measure(Path::new(&path));
+        }
+        for progressive in [false, true] {
+            let bytes = super::scaled::jpeg(4032, 3024, ColorSpace::JCS_RGB, progressive);
+            let peak =
+                growth_at(224, &bytes, "a_phones_photo_takes_less_than_60_megabytes") + bytes.len() as u64;
+            assert!(peak < 60_000_000, "progressive: {progressive}: {peak}");
+            assert!(peak > 3 * 1008 * 756, "progressive: {progressive}: nothing was measured");
         }
     }
 

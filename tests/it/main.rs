@@ -19,4 +19,5 @@ mod kernels;
 mod painted;
 mod python;
 mod refit;
+mod scaled;
 mod split;
