@@ -41,10 +41,12 @@ impl Matrix {
             return Err(shape(weights, &[outputs, inputs]));
         }
         let mut packed = vec![Lanes::ZERO; blocks(outputs) * inputs];
-        for (output, weights) in weights.chunks_exact(inputs).enumerate() {
-            let block = &mut packed[output / LANES * inputs..][..inputs];
+        // Sixteen outputs at once: each `Lanes` is written whole, and each output's weights are read in one go.
+        for (block, of_outputs) in packed.chunks_exact_mut(inputs).zip(weights.chunks(LANES * inputs)) {
             for (lanes, input) in block.iter_mut().zip(order) {
-                lanes.0[output % LANES] = weights[*input];
+                for (lane, weights) in lanes.0.iter_mut().zip(of_outputs.chunks_exact(inputs)) {
+                    *lane = weights[*input];
+                }
             }
         }
         Ok(Self { inputs, outputs, weights: packed, bias: in_lanes(bias), clamp })
