@@ -20,7 +20,8 @@ import servers
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = ROOT / "infra/emr/rebuild.py"
-WORKERS = 2
+# Two names of one machine, which Spark takes for two: it does not begin a task once more on the machine where it runs already.
+WORKERS = ("127.0.0.1", "localhost")
 # Spark 3.5 runs on these.
 JAVA_VERSIONS = ("17", "11")
 PATIENCE = 300.0
@@ -31,8 +32,8 @@ TAIL = 60
 class Daemon(servers.Server):
     """A master or a worker of Spark. Its port is that of its web page."""
 
-    def __init__(self, kind, *arguments):
-        command = [program("spark-class"), f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1", "--webui-port", "{port}", *arguments]
+    def __init__(self, kind, host, *arguments):
+        command = [program("spark-class"), f"org.apache.spark.deploy.{kind}", "--host", host, "--webui-port", "{port}", *arguments]
         super().__init__(command, "/json/", {**environment("{folder}"), "SPARK_DAEMON_MEMORY": "256m"})
 
     @property
@@ -89,16 +90,16 @@ def cluster():
     port = servers.free_port()
     master = f"spark://127.0.0.1:{port}"
     with contextlib.ExitStack() as started:
-        head = Daemon("master.Master", "--port", str(port))
+        head = Daemon("master.Master", "127.0.0.1", "--port", str(port))
         started.callback(head.stop)
         workers = []
-        for _ in range(WORKERS):
+        for host in WORKERS:
             arguments = ["--cores", "1", "--memory", "1g", "--work-dir", "{folder}/work", master]
-            workers.append(Daemon("worker.Worker", *arguments))
+            workers.append(Daemon("worker.Worker", host, *arguments))
             started.callback(workers[-1].stop)
         deadline = time.monotonic() + PATIENCE
-        while (alive := head.state["aliveworkers"]) < WORKERS:
-            assert time.monotonic() < deadline, f"{alive} workers of {WORKERS}: {workers[-1].log}"
+        while (alive := head.state["aliveworkers"]) < len(WORKERS):
+            assert time.monotonic() < deadline, f"{alive} workers of {len(WORKERS)}: {workers[-1].log}"
             time.sleep(0.1)
         yield Cluster(master, workers)
 
