@@ -134,14 +134,14 @@ fn grouped(snapshot: &Snapshot, places: Vec<usize>) -> Vec<Vec<usize>> {
     groups
 }
 
-/// The parts, by their places in the snapshot, that are deleted: what was first replaced more than a grace ago, and those without rows,
-/// once nothing is there any more that they replace.
+/// The parts, by their places in the snapshot, that are deleted: what was first replaced more than a grace ago, and replacements without
+/// rows, once nothing is there any more that they replace.
 #[must_use]
 pub fn deletions(snapshot: &Snapshot, grace: Duration, now: OffsetDateTime) -> BTreeSet<usize> {
     let old = |part: &PartRows| part.written_at + grace <= now;
     let deleted = |part: &PartRows| {
         let replaced = part.is_spare() && part.replaced_by.iter().any(|&by| old(&snapshot.parts[by]));
-        replaced || (part.rows == 0 && part.replaces.is_empty() && old(part))
+        replaced || (part.rows == 0 && part.compacted && part.replaces.is_empty() && old(part))
     };
     (0..snapshot.parts.len()).filter(|&place| deleted(&snapshot.parts[place])).collect()
 }
@@ -338,6 +338,7 @@ mod tests {
             dead: dead.to_vec(),
             size_bytes: u64::from(rows) * 1000,
             written_at: datetime!(2026-11-23 10:00 UTC),
+            compacted: false,
             replaces: Vec::new(),
             replaced_by: Vec::new(),
         }
@@ -406,9 +407,11 @@ mod tests {
     #[test]
     fn a_replacement_without_rows_goes_last() {
         let mut parts = vec![part(DAY, "a", 2, &[0, 1]), part(DAY, "b", 0, &[])];
-        (parts[0].replaced_by, parts[1].replaces) = (vec![1], vec![name("a")]);
+        (parts[0].replaced_by, parts[1].replaces, parts[1].compacted) = (vec![1], vec![name("a")], true);
         assert_eq!(deletions(&snapshot(parts.clone()), GRACE, NOW), BTreeSet::from([0]));
         parts.remove(0);
+        // What is not listed any more, a snapshot does not name.
+        parts[0].replaces.clear();
         assert_eq!(deletions(&snapshot(parts), GRACE, NOW), BTreeSet::from([0]));
         assert_eq!(
             deletions(&snapshot(vec![part(DAY, "b", 0, &[])]), GRACE, NOW),

@@ -48,7 +48,9 @@ pub struct PartRows {
     pub size_bytes: u64,
     /// When S3 took it.
     pub written_at: OffsetDateTime,
-    /// Those parts in whose place it was written, if it was by a compaction, that are still listed.
+    /// Whether a compaction wrote it, in the place of others.
+    pub compacted: bool,
+    /// Those of these others that are still listed.
     pub replaces: Vec<PartName>,
     /// The places, in [`Snapshot::parts`], of the parts that were written in the place of this one.
     pub replaced_by: Vec<usize>,
@@ -244,12 +246,22 @@ impl Reader<'_> {
             let number = u32::try_from(parts.len()).map_err(Error::schema("embeddings/"))?;
             let rows = claim_rows(&encoded, number, claims)?;
             let (dead, mut replaces, replaced_by) = (Vec::new(), encoded.replaces()?, Vec::new());
+            let compacted = !replaces.is_empty();
             // Over the years a part names thousands that are long gone.
             replaces.retain(|name| {
                 named.contains(&Part { partition: part.partition.clone(), name: name.clone() })
             });
             let (size_bytes, written_at) = (object.size_bytes, object.last_modified);
-            parts.push(PartRows { part, rows, dead, size_bytes, written_at, replaces, replaced_by });
+            parts.push(PartRows {
+                part,
+                rows,
+                dead,
+                size_bytes,
+                written_at,
+                compacted,
+                replaces,
+                replaced_by,
+            });
         }
         excuse(gone, &parts)?;
         link(&mut parts);

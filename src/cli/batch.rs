@@ -140,7 +140,8 @@ pub(crate) struct Work {
 impl Work {
     pub(crate) async fn run(self) -> Result<()> {
         let Common { results, model, .. } = self.common;
-        let worker = worker(&Store::from_environment().await, &results, model.card()?, self.means, |_, _| ())?;
+        let worker =
+            worker(&Store::from_environment().await, &results, model.card()?, self.means, |_, _| ())?;
         let mut lines = std::io::stdin().lock().lines();
         // Lines come whenever whoever hands them out likes.
         while let Some(line) = tokio::task::block_in_place(|| lines.next()) {

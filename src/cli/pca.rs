@@ -50,7 +50,9 @@ impl Pca {
         let asked = Asked { components: self.components, full: self.full, ..Asked::default() };
         let wishes = Wishes { asked, ..Wishes::default() };
         let run = reached.run(Job::Pca, &self.model)?;
-        if let Some(refitted) = rebuild(&run, Means { threads: self.threads, ..Means::default() }, &wishes).await? {
+        if let Some(refitted) =
+            rebuild(&run, Means { threads: self.threads, ..Means::default() }, &wishes).await?
+        {
             show_fit(&refitted, |key| reached.place(key));
         }
         Ok(())
