@@ -111,6 +111,11 @@ def model_file(model):
     return next((Path(folder, name) for folder in folders if folder and Path(folder, name).is_file()), None)
 
 
+def has(feature):
+    """Whether the processor says so."""
+    return any(line.startswith("flags") and feature in line.split() for line in open("/proc/cpuinfo"))
+
+
 # ── measuring
 
 

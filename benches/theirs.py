@@ -4,7 +4,7 @@
     theirs.py ingest CARD ONNX LIST FOLDER  answers any line: all photos of LIST, read, embedded and written as Parquet
     theirs.py fit FILE DIMENSION COMPONENTS one PCA, on the cores that it may use
     theirs.py first CARD ONNX PHOTO         one photo, one embedding, from nothing
-    theirs.py phone PHOTO OUT               a photo of 3024 x 3024 pixels, for the stages
+    theirs.py phone PHOTO OUT               a photo of 4032 x 3024 pixels, for the stages
     theirs.py rows FILE COUNT DIMENSION     rows for the PCA
 
 The modes and answers are those of benches/worker. What a mode does not need it does not import: `first` is timed from the start.
@@ -27,15 +27,19 @@ class Model:
         import onnxruntime
         from PIL import Image
 
-        self.numpy, self.Image = numpy, Image
+        self.numpy, self.Image, self.onnx = numpy, Image, onnx
         card = tomllib.loads(Path(card).read_text())["input"]
         assert (card["layout"], card["filter"], card["fit"]) == ("nchw", "bicubic", "stretch")
         self.side = card["side"]
         self.mean, self.std = (numpy.array(card[name], numpy.float32).reshape(3, 1, 1) for name in ("mean", "std"))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        self.onnxruntime, self.compiled = onnxruntime, None
+        self.session = self.session_of()
         self.input = self.session.get_inputs()[0].name
+
+    def session_of(self):
+        options = self.onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        return self.onnxruntime.InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
 
     def decode(self, photo):
         image = self.Image.open(io.BytesIO(photo))
@@ -45,11 +49,35 @@ class Model:
     def square(self, photo):
         return self.decode(photo).resize((self.side, self.side), self.Image.Resampling.BICUBIC)
 
-    def embed(self, square):
+    def draft(self, photo):
+        """A square of a photo that libjpeg scales down while it decodes it, but to no less than twice the square."""
+        image = self.Image.open(io.BytesIO(photo))
+        image.draft("RGB", (2 * self.side, 2 * self.side))
+        image.load()
+        return image.resize((self.side, self.side), self.Image.Resampling.BICUBIC)
+
+    def planes(self, square):
         planes = self.numpy.asarray(square).transpose(2, 0, 1).astype(self.numpy.float32, order="C")
         planes -= self.mean
         planes /= self.std
-        return self.session.run(None, {self.input: planes[None]})[0][0]
+        return planes[None]
+
+    def embed(self, square):
+        return self.session.run(None, {self.input: self.planes(square)})[0][0]
+
+    def openvino(self, square):
+        """The same by OpenVINO, on one thread and in 32 bits: it would round to 16 where the processor has them."""
+        if self.compiled is None:
+            import openvino
+
+            settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+            self.compiled = openvino.Core().compile_model(self.onnx, "CPU", settings)
+        return self.compiled([self.planes(square)])[0][0]
+
+    def load(self, square):
+        """From the model's file to its first embedding."""
+        self.session = self.session_of()
+        return self.embed(square)
 
     def photo(self, photo):
         return self.embed(self.square(photo))
@@ -114,7 +142,7 @@ def stages(card, onnx, paths):
             for _ in range(int(count)):
                 size = len(encode(paths, photos, embeddings))
         else:
-            work, inputs = getattr(model, stage), squares if stage == "embed" else photos
+            work, inputs = getattr(model, stage), squares if stage in ("embed", "openvino", "load") else photos
             for number in range(int(count)):
                 work(inputs[number % len(inputs)])
         return f"{time.perf_counter_ns() - start} {size}"
@@ -164,9 +192,9 @@ def phone(photo, out):
     import numpy
     from PIL import Image
 
-    image = Image.open(photo).convert("RGB").resize((3024, 3024), Image.Resampling.BICUBIC)
+    image = Image.open(photo).convert("RGB").resize((4032, 3024), Image.Resampling.BICUBIC)
     # The grain of a sensor, or the file would be far smaller than a phone's.
-    grain = numpy.random.default_rng(1).normal(0, 4, (3024, 3024, 3))
+    grain = numpy.random.default_rng(1).normal(0, 4, (3024, 4032, 3))
     noisy = numpy.clip(numpy.asarray(image) + grain, 0, 255).astype(numpy.uint8)
     Image.fromarray(noisy).save(out, quality=90)
 

@@ -13,6 +13,7 @@ use crate::{converse, embedder, nanoseconds, square};
 
 /// What the stages work on.
 struct Bench {
+    model: String,
     embedder: std::sync::Arc<dyn Embedder>,
     photos: Vec<Vec<u8>>,
     squares: Vec<Square>,
@@ -45,7 +46,7 @@ impl Bench {
             .zip(&photos)
             .map(|((square, path), bytes)| row(embedder.embed(square).unwrap(), path, bytes))
             .collect();
-        Self { embedder, photos, squares, rows }
+        Self { model: model.to_owned(), embedder, photos, squares, rows }
     }
 
     /// Returns the size of what was written, where something was.
@@ -59,6 +60,18 @@ impl Bench {
                 let squares = self.squares.iter().cycle().take(count);
                 squares.for_each(|square| _ = black_box(self.embedder.embed(square).unwrap()));
             }
+            // Two threads, each with as many photos.
+            "embed-twice" => std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    let squares = self.squares.iter().cycle().take(count);
+                    let embedder = &self.embedder;
+                    scope.spawn(move || {
+                        squares.for_each(|square| _ = black_box(embedder.embed(square).unwrap()))
+                    });
+                }
+            }),
+            // Ready means: verified, compiled, and tried with one photo.
+            "load" => (0..count).for_each(|_| _ = black_box(embedder(&self.model))),
             "photo" => {
                 photos.for_each(|bytes| _ = black_box(self.embedder.embed(&square(bytes, card)).unwrap()));
             }
