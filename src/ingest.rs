@@ -13,6 +13,7 @@ use futures::StreamExt;
 use time::{Date, OffsetDateTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::ahead::{apart, wait};
 use crate::deadline::{Deadline, Pace};
 use crate::embed::Embedder;
 use crate::error::{Disposition, Error, Result};
@@ -21,7 +22,7 @@ use crate::memory::{Memory, permits};
 use crate::model::{ModelCard, ModelInput};
 use crate::partition::{Part, Partition};
 use crate::photo::Photo;
-use crate::pixels::{self, Limits};
+use crate::pixels::{self, Limits, Square};
 use crate::reject::{Reject, RejectCode, Rejection};
 use crate::removal::Removal;
 use crate::store::{Put, Store};
@@ -85,7 +86,10 @@ pub struct Ingest {
     embedder: Arc<dyn Embedder>,
     limits: Limits,
     made_by: String,
+    /// As many photos are embedded at once.
     threads: Arc<Semaphore>,
+    /// As many are embedded or wait for that on a thread.
+    turns: Arc<Semaphore>,
     memory: Memory,
     pace: Pace,
 }
@@ -115,6 +119,7 @@ impl Ingest {
             limits,
             made_by,
             threads: Arc::new(Semaphore::new(threads.max(1))),
+            turns: Arc::new(Semaphore::new(2 * threads.max(1))),
             memory: Memory::new(&limits, side),
             pace: Pace::new(),
         }
@@ -220,26 +225,29 @@ impl Ingest {
         body: OwnedSemaphorePermit,
         deadline: &Deadline<'_>,
         took: &mut Took,
-    ) -> Result<(Vec<f32>, (u32, u32))> {
-        let &ModelInput { side, fit, filter, .. } = &self.card().input;
-        let _thread = permits(&self.threads, 1).await?;
+    ) -> Result<Embedded> {
+        // For each photo that is embedded one more waits on a thread of its own, and goes on in the moment that the other is done.
+        let _turn = permits(&self.turns, 1).await?;
         deadline.begin()?;
-        let limits = self.limits;
-        let inspect = unpanicked(move || Ok((pixels::inspect(bytes, &limits)?, body)));
-        let (pending, body) = timed(&mut took.decode, inspect).await?;
-        let header = *pending.header();
-        let room = self.memory.pixels(pending.memory(side, fit)).await?;
-        let decode = unpanicked(move || {
-            let square = pending.square(side, fit, filter);
-            // The budget has its share back when the memory is free, also where nobody waits any more: a thread can't be stopped.
-            drop((pending, body, room));
-            Ok(square?)
+        let wanted = Arc::new(());
+        let (still, threads) = (Arc::downgrade(&wanted), Arc::clone(&self.threads));
+        let work = Arithmetic {
+            embedder: Arc::clone(&self.embedder),
+            limits: self.limits,
+            memory: self.memory.clone(),
+            took: *took,
+        };
+        let work = unpanicked(move || {
+            let _thread = wait(permits(&threads, 1))?;
+            match still.strong_count() {
+                0 => Err(Error::OutOfTime("nobody waits for it any more".into())),
+                _ => Ok(work.embedded(bytes, body)),
+            }
         });
-        let square = timed(&mut took.decode, decode).await?;
-        let embedder = Arc::clone(&self.embedder);
-        let embed = unpanicked(move || embedder.embed(&square));
-        let embedding = timed(&mut took.embed, embed).await?;
-        Ok((embedding, (header.width, header.height)))
+        let embedded;
+        (embedded, *took) = work.await?;
+        drop(wanted);
+        embedded
     }
 
     async fn reject(&self, photo: Photo, rejection: Rejection, mut took: Took) -> Result<Step> {
@@ -293,10 +301,50 @@ impl Ingest {
     async fn put(&self, date: Date, mut rows: Vec<Row>) -> Result<(Part, Put)> {
         let partition = Partition { model: self.card().id.clone(), date };
         let part = Part { partition, name: table::part_name(&rows) };
-        let bytes = table::encode(&mut rows, self.card())?;
+        let card = self.card().clone();
+        let bytes = apart(move || table::encode(&mut rows, &card)).await?;
         let key = part.embeddings_key();
         let put = self.store.put_if_absent(&self.results_bucket, &key, table::MEDIA_TYPE, bytes).await?;
         Ok((part, put))
+    }
+}
+
+/// The embedding of a picture, and its width and height.
+type Embedded = (Vec<f32>, (u32, u32));
+
+/// What is done with a picture on one thread, and how long it took.
+struct Arithmetic {
+    embedder: Arc<dyn Embedder>,
+    limits: Limits,
+    memory: Memory,
+    took: Took,
+}
+
+impl Arithmetic {
+    fn embedded(mut self, bytes: Bytes, body: OwnedSemaphorePermit) -> (Result<Embedded>, Took) {
+        let embedded = self.decoded(bytes, body).and_then(|(square, size)| {
+            let start = Instant::now();
+            let embedding = self.embedder.embed(&square);
+            self.took.embed += start.elapsed();
+            Ok((embedding?, size))
+        });
+        (embedded, self.took)
+    }
+
+    /// The square, and the picture's width and height. When it is made, the budget has its shares back.
+    fn decoded(&mut self, bytes: Bytes, body: OwnedSemaphorePermit) -> Result<(Square, (u32, u32))> {
+        let &ModelInput { side, fit, filter, .. } = &self.embedder.card().input;
+        let start = Instant::now();
+        let pending = pixels::inspect(bytes, &self.limits);
+        self.took.decode += start.elapsed();
+        let pending = pending?;
+        let size = (pending.header().width, pending.header().height);
+        let room = wait(self.memory.pixels(pending.memory(side, fit)))?;
+        let start = Instant::now();
+        let square = pending.square(side, fit, filter);
+        self.took.decode += start.elapsed();
+        drop((pending, body, room));
+        Ok((square?, size))
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, Result};
 use crate::pixels::Limits;
 
-/// The budget, counted in KiB.
+/// The budget, counted in KiB. Its clones share it.
+#[derive(Clone)]
 pub(crate) struct Memory {
     bodies: Arc<Semaphore>,
     pixels: Arc<Semaphore>,

@@ -289,14 +289,14 @@ async fn what_s3_refuses_is_tried_again_and_no_secret_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_time_the_rest_is_handed_back_and_done_later() {
-    const COUNT: usize = 200;
+    const COUNT: usize = 800;
     const TIME: Duration = Duration::from_secs(2);
     let world = World::start().await;
     let keys: Vec<_> = (0..COUNT).map(|number| format!("photos/Kiwi/{number}.jpg")).collect();
     for key in &keys {
         world.put(key, photo("progressive.jpg")).await;
     }
-    // One thread, of a program that is hardly optimised: it takes several seconds.
+    // One thread: it takes several seconds.
     let mut environment = world.environment();
     environment.push(("FRUITVEC_THREADS".into(), "1".into()));
     let function = Function::start(&environment);
