@@ -72,7 +72,10 @@ impl Worker {
         match stage {
             // One takes all threads; while its last photos are embedded, the next begins.
             Stage::Backfill => 2,
-            Stage::Compact | Stage::Moments | Stage::Project => self.threads.max(1),
+            // Each takes memory of its own, up to 150 MB; and most of it is done by one thread.
+            Stage::Compact => self.threads.clamp(1, 4),
+            // Here 300 MB, two parts of the largest; and what is most of it has all threads. The other reads meanwhile.
+            Stage::Moments | Stage::Project => self.threads.clamp(1, 2),
         }
     }
 

@@ -38,6 +38,8 @@ PATIENCE = 60
 # Of the environment only this goes on to the worker. Keys are not among it: on EMR the machine's role gives them.
 PASSED_ON = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "PATH", "HOME")
 PASSED_ON_PREFIXES = ("AWS_ENDPOINT_URL", "FRUITVEC_")
+# A plan sorts on disk, 120 bytes a row: the root volume of EMR's machines is small, this one is not.
+ROOMY = "/mnt/tmp"
 # glibc as the function embed has it: tensors are kept, decoded pictures go back.
 ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "6291456", "MALLOC_TRIM_THRESHOLD_": "16777216"}
 
@@ -119,7 +121,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment(self.folder),
+            env={**temporary(), **environment(self.folder)},
             encoding="utf-8",
         )
         with self._deadline.ends(process):
@@ -217,6 +219,12 @@ def environment(models):
     """The worker's environment: what is named above, and where the model lies."""
     named = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
     return {**ALLOCATOR, **named, "FRUITVEC_MODELS_DIR": str(models)}
+
+
+def temporary():
+    """Where the program puts temporary files on this machine."""
+    folder = os.environ.get("TMPDIR") or (ROOMY if os.access(ROOMY, os.W_OK) else None)
+    return {"TMPDIR": folder} if folder else {}
 
 
 def listed(counts):
