@@ -147,7 +147,7 @@ ALLOWED = {
     ],
     "job": [
         get("photos", THERE), listing("photos"), listing("results"), put("results", "embeddings/x"), delete("results", "embeddings/x"),
-        put("results", "moments/x"), delete("results", "moments/x"), put("results", "reduced/x"), put("results", "pca/x"),
+        put("results", "moments/x"), delete("results", "moments/x"), put("results", "reduced/x"), put("results", "pca/x"), delete("results", "pca/x"),
         put("results", "runs/x"), put("results", "rejects/x"), put("results", "removals/x"), get("results", "emr/worker"),
         put("results", "emr-logs/x"),
     ],
@@ -174,7 +174,7 @@ DENIED = {
     ],
     "job": [
         put("photos", THERE), delete("photos", THERE), get("others", THERE), listing("others"), put("results", "leases/cluster.json"),
-        get("results", "leases/other.json"), put("results", "emr/worker"), delete("results", "pca/fit.json"),
+        get("results", "leases/other.json"), put("results", "emr/worker"), delete("results", "leases/cluster.json"),
         delete("results", "runs/run.json"), get("results", "emr-logs/x"), put("others", "embeddings/x"), receive("PhotosQueue"),
         emr("list_clusters"),
     ],
