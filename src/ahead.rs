@@ -16,7 +16,7 @@ use crate::store::Store;
 /// Objects on their way at once.
 const AT_ONCE: usize = 16;
 /// Bytes of those that are on their way, or have come and wait for their turn: many small parts, or one large one.
-const BYTES: u64 = 16 << 20;
+const BYTES: u64 = 8 << 20;
 
 /// Objects of a bucket, one after the other, in the order in which they were asked for.
 pub(crate) struct Ahead {

@@ -17,7 +17,7 @@ use crate::fixture::{RESULTS, Toy, World};
 use crate::ingest::memory::{alone, forget_peak, resident};
 
 const DIMENSION: usize = 1280;
-const PARTS: usize = 64;
+const PARTS: usize = 48;
 const ROWS: usize = 500;
 
 /// A row of noise, which no compression makes smaller.
