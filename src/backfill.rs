@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::listing::Listing;
 use crate::outcome::Counts;
 use crate::photo::PhotoId;
+use crate::plan::groups;
 use crate::reject::RejectCode;
 use crate::run::{Run, VERSION};
 use crate::snapshot::{Scan, Snapshot};
@@ -398,17 +399,12 @@ impl<'a> Lists<'a> {
 fn grouped(photos: Vec<(u64, Wanted)>, bytes: u64) -> Vec<(u64, Vec<Wanted>)> {
     let most_photos = photos.len().div_ceil(TASKS).clamp(PHOTOS.0, PHOTOS.1);
     let most_bytes = (bytes / TASKS as u64).clamp(BYTES.0, BYTES.1);
-    let mut groups: Vec<(u64, Vec<Wanted>)> = Vec::new();
-    for (size, photo) in photos {
-        match groups.last_mut() {
-            Some((bytes, group)) if group.len() < most_photos && *bytes + size <= most_bytes => {
-                *bytes += size;
-                group.push(photo);
-            }
-            _ => groups.push((size, vec![photo])),
-        }
-    }
-    groups
+    let groups = groups(photos, [most_photos as u64, most_bytes], |(size, _)| [1, *size]);
+    let summed = |group: Vec<(u64, Wanted)>| {
+        let bytes = group.iter().map(|(size, _)| size).sum();
+        (bytes, group.into_iter().map(|(_, photo)| photo).collect())
+    };
+    groups.into_iter().map(summed).collect()
 }
 
 #[cfg(test)]

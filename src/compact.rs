@@ -22,6 +22,7 @@ use crate::partition::{
     Part, PartName, Partition, format_date, moments_prefix, parse_date, reduced_of_model_prefix, reject_key,
 };
 use crate::photo::PhotoId;
+use crate::plan::groups;
 use crate::run::{Run, VERSION};
 use crate::snapshot::{PartRows, Scan, Snapshot};
 use crate::store::{Listed, Store};
@@ -119,19 +120,10 @@ pub fn rewrites(snapshot: &Snapshot, aims: &Aims, today: Date) -> Vec<Vec<usize>
 
 /// The parts of a day in groups that a task can take.
 fn grouped(snapshot: &Snapshot, places: Vec<usize>) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    let (mut bytes, mut rows) = (0, 0);
-    for place in places {
+    groups(places, [TASK_BYTES, TASK_ROWS], |&place| {
         let part = &snapshot.parts[place];
-        let full = bytes + part.size_bytes > TASK_BYTES || rows + u64::from(part.rows) > TASK_ROWS;
-        if groups.is_empty() || full {
-            groups.push(Vec::new());
-            (bytes, rows) = (0, 0);
-        }
-        (bytes, rows) = (bytes + part.size_bytes, rows + u64::from(part.rows));
-        groups.last_mut().into_iter().for_each(|group| group.push(place));
-    }
-    groups
+        [part.size_bytes, u64::from(part.rows)]
+    })
 }
 
 /// The parts, by their places in the snapshot, that are deleted: what was first replaced more than a grace ago, and replacements without

@@ -169,8 +169,12 @@ pub async fn plan_moments(
     if seen.rows == 0 && run.job == Job::Pca {
         return Err(Error::Nothing("there are no embeddings to fit a PCA to".into()));
     }
-    let known = !full && refit.known(&seen.inputs).await?.is_some();
-    let before = refit.latest().await?.map(|(latest, _)| latest.fit);
+    let latest = refit.latest().await?.map(|(latest, _)| latest);
+    let known = match &latest {
+        Some(latest) if !full && latest.inputs == seen.inputs => refit.has(&latest.fit).await?,
+        _ => false,
+    };
+    let before = latest.map(|latest| latest.fit);
     let seen = Some(seen).filter(|seen| seen.rows > 0 && !known);
     let mut lists = Vec::new();
     let groups = match &seen {

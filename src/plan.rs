@@ -83,3 +83,25 @@ pub async fn plan(
     run.put(&planned(stage), &planned_).await?;
     Ok(planned_)
 }
+
+/// Things in groups that a task can take, in their order: as many as together have at most `most` of both measures, and at least one.
+pub(crate) fn groups<T>(things: Vec<T>, most: [u64; 2], measures: impl Fn(&T) -> [u64; 2]) -> Vec<Vec<T>> {
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    let mut sums = [0; 2];
+    for thing in things {
+        let own = measures(&thing);
+        let together = [sums[0] + own[0], sums[1] + own[1]];
+        let fits = together[0] <= most[0] && together[1] <= most[1];
+        match groups.last_mut() {
+            Some(group) if fits => {
+                sums = together;
+                group.push(thing);
+            }
+            _ => {
+                sums = own;
+                groups.push(vec![thing]);
+            }
+        }
+    }
+    groups
+}

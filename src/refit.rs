@@ -189,13 +189,10 @@ impl Refit<'_> {
         Ok((record, fit))
     }
 
-    /// The newest fit, if it saw these inputs.
-    pub(crate) async fn known(&self, inputs: &str) -> Result<Option<FitRecord>> {
-        let Some((latest, _)) = self.latest().await? else { return Ok(None) };
-        if latest.inputs != inputs {
-            return Ok(None);
-        }
-        record(self.store, self.results_bucket, &fit_key(&self.card.id, &latest.fit, "fit.json")).await
+    /// Whether a fit is published.
+    pub(crate) async fn has(&self, fit: &str) -> Result<bool> {
+        let key = fit_key(&self.card.id, fit, "fit.json");
+        Ok(record::<FitRecord>(self.store, self.results_bucket, &key).await?.is_some())
     }
 
     /// What `latest.json` says, and its `ETag`.

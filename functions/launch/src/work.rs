@@ -5,13 +5,10 @@
 
 use fruitvec::commit::RunRecord;
 use fruitvec::error::Error as LibraryError;
-use fruitvec::partition::{
-    Part, REMOVALS_PREFIX, embeddings_prefix, fit_key, format_date, latest_fit_key, rejects_prefix,
-};
-use fruitvec::refit::{FitRecord, Latest};
+use fruitvec::partition::{Part, REMOVALS_PREFIX, embeddings_prefix, format_date, rejects_prefix};
+use fruitvec::refit::newest;
 use fruitvec::run::{Job, VERSION};
 use fruitvec::store::{Listed, Store};
-use serde::Deserialize;
 use time::{Date, Duration, OffsetDateTime};
 
 use crate::config::Config;
@@ -126,7 +123,8 @@ impl<'a> Look<'a> {
     }
 
     async fn pca(&mut self, asked: bool) -> Result<Work> {
-        let fit = if asked { None } else { self.newest_fit().await? };
+        let (bucket, model) = (&self.config.results_bucket, &self.config.model);
+        let fit = if asked { None } else { newest(self.store, bucket, model).await? };
         let since = fit.as_ref().map(|fit| fit.taken_at);
         let prefix = embeddings_prefix(&self.config.model);
         let parts = self.seen(&self.config.results_bucket, &prefix, since, |_| ()).await?;
@@ -210,23 +208,6 @@ impl<'a> Look<'a> {
             }
         }
         Ok(None)
-    }
-
-    async fn newest_fit(&self) -> Result<Option<FitRecord>> {
-        let (bucket, model) = (&self.config.results_bucket, &self.config.model);
-        let Some(latest) = self.record::<Latest>(bucket, &latest_fit_key(model)).await? else {
-            return Ok(None);
-        };
-        self.record(bucket, &fit_key(model, &latest.fit, "fit.json")).await
-    }
-
-    /// An object of ours; none where there is none.
-    async fn record<T: for<'de> Deserialize<'de>>(&self, bucket: &str, key: &str) -> Result<Option<T>> {
-        match self.store.get(bucket, key).await {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).map_err(LibraryError::schema(key))?)),
-            Err(LibraryError::Gone { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 
     fn take_page(&mut self) -> bool {
