@@ -64,14 +64,15 @@ class Place:
         self.s3.create_bucket(Bucket=name)
         return name
 
-    def drive(self, cluster, job, *arguments, photos, results, run=RUN, through=None, **settings):
-        """The driver, begun. `through`: what stands before S3. `settings`: of Spark, with _ in place of dots."""
+    def drive(self, cluster, job, *arguments, photos, results, run=RUN, through=None, executors=None, **settings):
+        """The driver, begun. `through`: what stands before S3. `executors`: their environment. `settings`: of Spark, with _ in place of dots."""
+        told = {f"spark.executorEnv.{name}": value for name, value in (executors or {}).items()}
         return spark.Submitted(
             cluster,
             spark.DRIVER,
             *("--job", job, "--run", run, "--photos", photos, "--results", results, "--model", MODEL),
             *("--worker", str(self._worker), *arguments),
-            settings={name.replace("_", "."): value for name, value in settings.items()},
+            settings={**told, **{name.replace("_", "."): value for name, value in settings.items()}},
             **self._reached(through),
             # What is in the environment goes before files. It must not reach the worker: nobody has these keys.
             AWS_ACCESS_KEY_ID="of-nobody",

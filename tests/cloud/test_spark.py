@@ -16,6 +16,7 @@ import pytest
 import servers
 import spark
 from proxy import REFUSED, Proxy
+from results import Results
 from spark_artifacts import MODEL
 from spark_place import RUN, Place
 
@@ -246,6 +247,16 @@ def test_a_plan_that_refuses_is_not_begun(place, cluster):
         assert not driver.events("JobStart")
     after = {key: content for key, content in place.objects("refused").items() if not key.startswith(f"runs/{RUN}/")}
     assert after == before
+
+
+def test_a_photo_may_cost_on_a_cluster_what_launch_says(place, cluster):
+    place.photos("limited", FEW[:5])
+    # As launch sets it for executors.
+    executors = {"FRUITVEC_MAX_PHOTO_PIXELS": "100"}
+    with place.drive(cluster, "backfill", photos="limited", results=place.bucket("too-large"), executors=executors) as driver:
+        assert driver.wait() == 0, driver.tail
+    left = Results(place.s3, "too-large")
+    assert (left.rows, list(left.current_rejects().values())) == ([], 5 * ["too_many_pixels"])
 
 
 def test_the_deadline_ends_a_plan_and_a_job(place, cluster):

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use fruitvec::config::{MODEL, RESULTS_BUCKET};
+use fruitvec::config::{MODEL, RESULTS_BUCKET, limits};
 use fruitvec::error::{Error, Result};
+use fruitvec::pixels::Limits;
 
 use crate::executor::{Executor, WorkerType};
 
@@ -96,6 +97,8 @@ pub struct Config {
     pub idle: Duration,
     /// [`MAX_AGE_SECONDS`].
     pub max_age: Duration,
+    /// What a photo may cost the workers of a cluster, which is what it may cost the function embed.
+    pub limits: Limits,
     /// [`TASKS_PER_EXECUTOR`], [`EXECUTOR_MEMORY_MIB`].
     pub executor: Executor,
     /// [`TAGS`].
@@ -111,6 +114,7 @@ impl Config {
         let required = |name| variable(name).ok_or_else(|| Error::Config(format!("{name} is not set")));
         let results_bucket = required(RESULTS_BUCKET)?;
         let artifacts = variable(ARTIFACTS).unwrap_or_else(|| format!("s3://{results_bucket}/emr"));
+        let limits = limits(&variable)?;
         let types = variable(WORKER_TYPES).unwrap_or_else(|| DEFAULT_WORKER_TYPES.to_owned());
         let config = Self {
             photos_bucket: required(PHOTOS_BUCKET)?,
@@ -133,7 +137,9 @@ impl Config {
             executor: Executor {
                 tasks: number(&variable, TASKS_PER_EXECUTOR, 2, 1..=256)?,
                 heap_mib: number(&variable, EXECUTOR_MEMORY_MIB, 2048, 512..=1_048_576)?,
+                photo_mib: u32::try_from(limits.decoded_bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX),
             },
+            limits,
             tags: tags(&variable(TAGS).unwrap_or_default())?,
             results_bucket,
         };

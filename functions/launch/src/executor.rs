@@ -5,6 +5,8 @@
 
 /// What one worker process may take: the network, one photo being decoded, and its own heap.
 pub const TASK_MIB: u32 = 700;
+/// Of it the photo: as much as one may take by default.
+const PHOTO_MIB: u32 = 256;
 /// What Spark itself needs beside the heap: the least that it would take as overhead.
 const SPARK_MIB: u32 = 384;
 /// What EMR leaves YARN of a machine's memory, hundredths: 12,288 MiB of an m5.xlarge. Larger machines leave more. Source: "Hadoop task
@@ -18,6 +20,8 @@ pub struct Executor {
     pub tasks: u32,
     /// Its heap, MiB.
     pub heap_mib: u32,
+    /// What a photo may take while it is decoded, MiB.
+    pub photo_mib: u32,
 }
 
 /// A type of worker.
@@ -37,7 +41,8 @@ impl Executor {
     /// What its container needs beside the heap, MiB.
     #[must_use]
     pub fn overhead_mib(&self) -> u32 {
-        self.tasks.saturating_mul(TASK_MIB).saturating_add(SPARK_MIB)
+        let task = TASK_MIB.saturating_add(self.photo_mib.saturating_sub(PHOTO_MIB));
+        self.tasks.saturating_mul(task).saturating_add(SPARK_MIB)
     }
 
     /// Whether each of these workers can hold one: YARN would wait for ever for a machine that can.
@@ -133,14 +138,15 @@ mod tests {
     #[test]
     fn the_overhead_holds_a_worker_process_for_each_task() {
         for tasks in 1..16 {
-            let executor = Executor { tasks, heap_mib: 1024 };
-            assert!(executor.overhead_mib() >= tasks * 700);
+            let executor = |photo_mib| Executor { tasks, heap_mib: 1024, photo_mib };
+            assert!(executor(256).overhead_mib() >= tasks * 700);
+            assert_eq!(executor(1256).overhead_mib(), executor(256).overhead_mib() + tasks * 1000);
         }
     }
 
     #[test]
     fn an_executor_must_fit_the_smallest_worker() {
-        let executor = Executor { tasks: 4, heap_mib: 4096 };
+        let executor = Executor { tasks: 4, heap_mib: 4096, photo_mib: 256 };
         assert_eq!(executor.fits(&[worker("m5.xlarge"), worker("m5.2xlarge")]), Ok(()));
         let too_little_memory = executor.fits(&[worker("m5.2xlarge"), worker("c5.xlarge")]).unwrap_err();
         assert!(too_little_memory.contains("c5.xlarge") && too_little_memory.contains("7280 MiB"));

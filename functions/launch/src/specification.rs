@@ -13,6 +13,7 @@ use aws_sdk_emr::types::{
     SpotProvisioningAllocationStrategy, SpotProvisioningSpecification, SpotProvisioningTimeoutAction,
     SpotResizingSpecification, StepConfig, Tag,
 };
+use fruitvec::config::{MAX_DECODED_BYTES, MAX_PHOTO_BYTES, MAX_PHOTO_PIXELS};
 
 use crate::config::Config;
 use crate::job::{Launch, NAME_PREFIX, Parameter};
@@ -123,14 +124,21 @@ fn settings(config: &Config) -> Vec<Configuration> {
         ("spark.executor.cores", executor.tasks.to_string()),
         ("spark.executor.memory", format!("{}m", executor.heap_mib)),
         ("spark.executor.memoryOverhead", format!("{}m", executor.overhead_mib())),
-        ("spark.executorEnv.FRUITVEC_THREADS", "1".to_owned()),
         ("spark.task.cpus", "1".to_owned()),
     ];
-    let spark = spark
-        .into_iter()
-        .fold(Configuration::builder().classification("spark-defaults"), |configuration, (name, value)| {
-            configuration.properties(name, value)
-        });
+    // What the function embed refuses or rejects, a backfill must not take in, nor the other way round.
+    let limits = &config.limits;
+    let workers = [
+        (MAX_PHOTO_BYTES, limits.bytes),
+        (MAX_PHOTO_PIXELS, limits.pixels),
+        (MAX_DECODED_BYTES, limits.decoded_bytes),
+    ];
+    let workers = workers.map(|(name, value)| (format!("spark.executorEnv.{name}"), value.to_string()));
+    let spark =
+        spark.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(workers).fold(
+            Configuration::builder().classification("spark-defaults"),
+            |configuration, (name, value)| configuration.properties(name, value),
+        );
     let yarn = Configuration::builder().classification("capacity-scheduler").properties(
         "yarn.scheduler.capacity.resource-calculator",
         "org.apache.hadoop.yarn.util.resource.DominantResourceCalculator",
@@ -275,6 +283,9 @@ mod tests {
             (config::TASKS_PER_EXECUTOR, "4"),
             (config::EXECUTOR_MEMORY_MIB, "8192"),
             (config::TAGS, "team=data,stage=production"),
+            (MAX_PHOTO_BYTES, "1000000"),
+            (MAX_PHOTO_PIXELS, "2000000"),
+            (MAX_DECODED_BYTES, "536870912"),
         ]);
         let event = json!({"job": "rebuild", "scheduled_time": "2026-11-24T03:00:00Z", "full": true, "yes": true,
             "retry_rejects": "truncated", "components": 5});
