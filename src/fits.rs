@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::moments::Moments;
@@ -161,7 +161,7 @@ pub async fn plan_moments(
     let mut seen = refit.seen(&snapshot);
     if projection != Projection::All {
         // A fit that projected less is no reason not to project all.
-        seen.inputs = hex::encode(Sha256::digest(format!("{} {projection:?}", seen.inputs)));
+        seen.inputs = hex::encode(digest(&SHA256, format!("{} {projection:?}", seen.inputs).as_bytes()));
     }
     let mut counts = Counts::default();
     counts.add("rows_seen", seen.rows);

@@ -1,9 +1,10 @@
 //! Model cards: which networks there are, where their files come from, and what they need.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use ring::digest::{SHA256, digest};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::pixels::{Filter, Fit};
@@ -158,10 +159,10 @@ impl ModelCard {
     ///
     /// # Errors
     /// [`Error::Model`] when there is no file, or it is not the one of the card.
-    pub fn read(&self, models_dir: Option<&Path>) -> Result<Vec<u8>> {
+    pub fn read(&self, models_dir: Option<&Path>) -> Result<Cow<'static, [u8]>> {
         let bytes = match self.locate(models_dir) {
-            Some(Found::File(path)) => std::fs::read(&path).map_err(Error::file(&path))?,
-            Some(Found::Bundled(bytes)) => bytes.to_vec(),
+            Some(Found::File(path)) => Cow::from(std::fs::read(&path).map_err(Error::file(&path))?),
+            Some(Found::Bundled(bytes)) => Cow::from(bytes),
             None => return Err(self.error(self.how_to_get())),
         };
         self.verify(&bytes)?;
@@ -173,7 +174,7 @@ impl ModelCard {
     /// # Errors
     /// [`Error::Model`] with the checksums when they are not.
     pub fn verify(&self, bytes: &[u8]) -> Result<()> {
-        let found = hex::encode(Sha256::digest(bytes));
+        let found = hex::encode(digest(&SHA256, bytes));
         if found == self.file.sha256 {
             return Ok(());
         }

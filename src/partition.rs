@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
@@ -35,12 +35,12 @@ impl PartName {
         let mut versions: Vec<_> = versions.into_iter().collect();
         versions.sort_unstable();
         versions.dedup();
-        let mut digest = Sha256::new();
+        let mut digest = Context::new(&SHA256);
         for (id, last_modified) in versions {
             digest.update(id.as_bytes());
-            digest.update(last_modified.unix_timestamp().to_le_bytes());
+            digest.update(&last_modified.unix_timestamp().to_le_bytes());
         }
-        Self(hex::encode(&digest.finalize()[..16]))
+        Self(hex::encode(&digest.finish().as_ref()[..16]))
     }
 
     /// The name of a part that holds these versions in place of the parts named `replaced`.
@@ -54,10 +54,10 @@ impl PartName {
     ) -> Self {
         let mut replaced: Vec<_> = replaced.iter().map(Self::as_str).collect();
         replaced.sort_unstable();
-        let mut digest = Sha256::new();
-        digest.update(Self::of(versions).as_str());
-        replaced.iter().for_each(|name| digest.update(format!(" {name}")));
-        Self(hex::encode(&digest.finalize()[..16]))
+        let mut digest = Context::new(&SHA256);
+        digest.update(Self::of(versions).as_str().as_bytes());
+        replaced.iter().for_each(|name| digest.update(format!(" {name}").as_bytes()));
+        Self(hex::encode(&digest.finish().as_ref()[..16]))
     }
 
     /// The name that this text writes, if it is one.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::{Date, OffsetDateTime};
 
 /// The folder whose children carry a label.
@@ -67,13 +67,13 @@ impl PhotoId {
     /// The id of this content at this key.
     #[must_use]
     pub fn of(bucket: &str, key: &str, etag: &str) -> Self {
-        let mut digest = Sha256::new();
+        let mut digest = Context::new(&SHA256);
         for part in [bucket, key, etag] {
-            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(&(part.len() as u64).to_le_bytes());
             digest.update(part.as_bytes());
         }
         let mut id = [0; 16];
-        id.copy_from_slice(&digest.finalize()[..16]);
+        id.copy_from_slice(&digest.finish().as_ref()[..16]);
         Self(id)
     }
 

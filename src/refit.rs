@@ -8,9 +8,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ring::digest::{Context, SHA256};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -205,12 +205,13 @@ impl Refit<'_> {
     }
 
     fn inputs(&self, snapshot: &Snapshot) -> String {
-        let mut digest = Sha256::new();
-        digest.update(format!("{} {} {}\n", self.card.id, self.card.file.sha256, self.components));
+        let mut digest = Context::new(&SHA256);
+        let mut line = |line: String| digest.update(line.as_bytes());
+        line(format!("{} {} {}\n", self.card.id, self.card.file.sha256, self.components));
         for PartRows { part, dead, .. } in held(snapshot) {
-            digest.update(format!("{} {dead:?}\n", part.embeddings_key()));
+            line(format!("{} {dead:?}\n", part.embeddings_key()));
         }
-        hex::encode(digest.finalize())
+        hex::encode(digest.finish())
     }
 
     /// Writes the projection of the current rows of these parts; returns a sample of them for the picture.

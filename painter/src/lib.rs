@@ -230,12 +230,12 @@ fn direction(x: f32, y: f32) -> [f32; 2] {
 mod tests {
     use std::collections::HashSet;
 
-    use sha2::{Digest, Sha256};
+    use ring::digest::SHA256;
 
     use super::*;
 
     fn digest(bytes: &[u8]) -> String {
-        hex::encode(&Sha256::digest(bytes)[..8])
+        hex::encode(&ring::digest::digest(&SHA256, bytes).as_ref()[..8])
     }
 
     #[test]

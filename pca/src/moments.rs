@@ -11,7 +11,7 @@ use faer::linalg::matmul::{
 };
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 use crate::{Error, Result};
 
@@ -255,7 +255,7 @@ fn length(dimension: usize) -> usize {
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let mut checksum = [0; CHECKSUM_BYTES];
-    checksum.copy_from_slice(&Sha256::digest(bytes)[..CHECKSUM_BYTES]);
+    checksum.copy_from_slice(&digest(&SHA256, bytes).as_ref()[..CHECKSUM_BYTES]);
     checksum
 }
 

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use fruitvec_kernels::Path as Kernels;
+use prost::Message;
 use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::Framework;
 
 use super::{Embedder, Native, Tract, onnx};
 use crate::error::{Error, Result};
@@ -58,8 +58,8 @@ pub fn load_with(
     engine: Option<Engine>,
 ) -> Result<Arc<dyn Embedder>> {
     let file = card.read(models_dir)?;
-    let proto = tract_onnx::onnx().proto_model_for_read(&mut &file[..]);
-    let proto = proto.map_err(|cause| card.error(format!("{cause:#}")))?;
+    // tract's own reader would copy the file first.
+    let proto = ModelProto::decode(&file[..]).map_err(|cause| card.error(cause.to_string()))?;
     // The file is in the graph now; a Lambda's memory is small.
     drop(file);
     of_graph(card, &proto, engine)

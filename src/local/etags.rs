@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use md5::{Digest, Md5};
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
 /// What a file's bytes have not changed without: when it was written, to the nanosecond, and its length. A file
 /// that is edited by hand gets a new one, and so a new `ETag`.
@@ -105,7 +105,7 @@ impl ETags {
     fn kept_at(&self, path: &Path) -> PathBuf {
         let data = self.folder.ancestors().nth(2).unwrap_or(Path::new(""));
         let path = path.strip_prefix(data).unwrap_or(path);
-        self.folder.join(hex::encode(Sha256::digest(path.as_os_str().as_encoded_bytes())) + ".json")
+        self.folder.join(hex::encode(digest(&SHA256, path.as_os_str().as_encoded_bytes())) + ".json")
     }
 }
 

@@ -5,12 +5,14 @@
 //! which must be known beforehand.
 //!
 //! libjpeg, because the references are made with it: decoders differ in how they round when they double the chroma, and on small
-//! photos that alone moves an embedding by more than a cosine of 0.9995. mozjpeg is the libjpeg that builds with a C compiler only.
+//! photos that alone moves an embedding by more than a cosine of 0.9995. mozjpeg is the libjpeg that builds with a C compiler only; where
+//! there is nasm, too, its assembler is built in, which gives the same pixels in four fifths of the time.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
+use memchr::memchr;
 use mozjpeg::{ColorSpace, Decompress};
 
 use super::decode::{Raster, pack};
@@ -187,7 +189,7 @@ fn told(words: &(dyn Any + Send)) -> &str {
 /// restarts inside scans are passed over, and so is what is no marker at all, as libjpeg does.
 fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
     loop {
-        position += bytes.get(position..)?.iter().position(|byte| *byte == 0xFF)? + 1;
+        position += memchr(0xFF, bytes.get(position..)?)? + 1;
         let marker = *bytes.get(position)?;
         if matches!(marker, 0xC0..=0xCF | EOI..=0xEF | 0xFE) {
             return Some((marker, position + 1));
