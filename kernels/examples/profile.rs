@@ -1,13 +1,14 @@
 //! Where the time of MobileNetV2 goes, stage by stage: `cargo run --release -p fruitvec-kernels --example profile -- [PATH] [WIDTH] [SIDE]`.
 //!
-//! The weights are made up: time does not depend on them. For each stage the least of many runs is shown, its multiply-adds, and how many
-//! of them go by in a nanosecond.
+//! The weights are made up: time does not depend on them. Each stage is shown with the least of many runs, its multiply-adds, and how many
+//! of them go by in a nanosecond, which is a part of what the core does when it does nothing else.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "it is there to print")]
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use fruitvec_kernels::{Clamp, Filter, Layer, Network, Padding, Path, Pointwise, Spent};
+use fruitvec_kernels::{Clamp, Filter, Layer, Network, Padding, Path, Pointwise, Spent, Stage};
 
 /// Expansion, channels, repeats and first stride of each group of blocks (Sandler et al. 2018, table 2).
 const GROUPS: [(usize, f64, usize, usize); 7] = [
@@ -19,6 +20,21 @@ const GROUPS: [(usize, f64, usize, usize); 7] = [
     (6, 160., 3, 2),
     (6, 320., 1, 1),
 ];
+
+/// The steps of each: blocks of the same outputs, and what is around them.
+const LAYERS: [(&str, RangeInclusive<usize>); 8] = [
+    ("stem and first block", 0..=0),
+    ("2 blocks of 24 channels", 1..=2),
+    ("3 blocks of 32", 3..=5),
+    ("4 blocks of 64", 6..=9),
+    ("3 blocks of 96", 10..=12),
+    ("3 blocks of 160", 13..=15),
+    ("1 block of 320", 16..=16),
+    ("last 1 × 1 and the means", 17..=17),
+];
+
+const KINDS: [Stage; 6] =
+    [Stage::Stem, Stage::Expand, Stage::Depthwise, Stage::Project, Stage::Pointwise, Stage::Pool];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,40 +56,35 @@ fn main() {
             least.time = least.time.min(now.time);
         }
     }
-    for Spent { step, stage, multiply_adds, time } in &spent {
-        let rate = *multiply_adds as f64 / time.as_nanos() as f64;
-        println!(
-            "{step:3} {:10} {:7.2} M {:7.1} us {rate:6.1} a ns",
-            format!("{stage:?}"),
-            *multiply_adds as f64 / 1e6,
-            time.as_nanos() as f64 / 1e3
-        );
-    }
-    let kinds = spent.iter().map(|spent| spent.stage).fold(Vec::new(), |mut kinds, stage| {
-        if !kinds.contains(&stage) {
-            kinds.push(stage);
-        }
-        kinds
-    });
-    for kind in kinds {
-        let of_kind = || spent.iter().filter(|spent| spent.stage == kind);
-        let (adds, time) =
-            (of_kind().map(|s| s.multiply_adds).sum::<u64>(), of_kind().map(|s| s.time).sum::<Duration>());
-        println!(
-            "{:10} {:7.2} M {:7.1} us {:6.1} a ns",
-            format!("{kind:?}"),
-            adds as f64 / 1e6,
-            time.as_nanos() as f64 / 1e3,
-            adds as f64 / time.as_nanos() as f64
-        );
-    }
-    let adds: u64 = spent.iter().map(|spent| spent.multiply_adds).sum();
+    let peak = path.peak().unwrap();
     println!(
-        "{path}: {:.3} ms, {:.1} M, {:.1} a ns",
-        whole.as_secs_f64() * 1e3,
-        adds as f64 / 1e6,
-        adds as f64 / whole.as_nanos() as f64
+        "{path}, width {width}, {side} × {side}: {:.3} ms; the core's peak is {peak:.1} multiply-adds a ns",
+        whole.as_secs_f64() * 1e3
     );
+    let row = |name: &str, of: &dyn Fn(&Spent) -> bool| {
+        let adds =
+            spent.iter().filter(|spent| of(spent)).map(|spent| spent.multiply_adds).sum::<u64>() as f64;
+        let time = spent.iter().filter(|spent| of(spent)).map(|spent| spent.time).sum::<Duration>();
+        let rate = adds / time.as_nanos() as f64;
+        let (adds, micros, share) = (adds / 1e6, time.as_nanos() as f64 / 1e3, 100.0 * rate / peak);
+        println!("| {name} | {adds:.1} | {micros:.0} | {rate:.1} | {share:.0} % |");
+    };
+    for (title, names) in [("layers", &LAYERS[..]), ("step by step", &[])] {
+        println!("\n| {title} | multiply-adds, M | µs | a ns | of the peak |\n|---|---|---|---|---|");
+        for (name, steps) in names {
+            row(name, &|spent| steps.contains(&spent.step));
+        }
+        if names.is_empty() {
+            for one in &spent {
+                row(&format!("{} {:?}", one.step, one.stage), &|spent| spent == one);
+            }
+        } else {
+            for kind in KINDS {
+                row(&format!("all of them: {kind:?}"), &|spent| spent.stage == kind);
+            }
+            row("all", &|_| true);
+        }
+    }
 }
 
 fn least(times: usize, mut work: impl FnMut() -> Duration) -> Duration {

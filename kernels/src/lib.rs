@@ -78,6 +78,7 @@ mod layer;
 mod network;
 mod pack;
 mod path;
+mod peak;
 mod plan;
 mod pointwise;
 mod pool;

@@ -24,28 +24,35 @@ pub(crate) struct Matrix {
 impl Matrix {
     /// Inputs stay in their order.
     pub(crate) fn pointwise(layer: &Pointwise, inputs: usize) -> Result<Self, Unsupported> {
-        let order: Vec<_> = (0..inputs).collect();
-        Self::pack(&layer.weights, &layer.bias, layer.clamp, &order)
+        Self::pack(&layer.weights, &layer.bias, layer.clamp, inputs)
     }
 
     /// Inputs are row, column, colour: as pixels lie in memory.
     pub(crate) fn stem(layer: &Filter) -> Result<Self, Unsupported> {
-        let order: Vec<_> = (0..STEM_INPUTS).map(|input| input % 3 * TAPS + input / 3).collect();
-        Self::pack(&layer.weights, &layer.bias, layer.clamp, &order)
+        let (of_outputs, rest) = layer.weights.as_chunks();
+        if !rest.is_empty() {
+            return Err(shape(&layer.weights, &[layer.bias.len(), STEM_INPUTS]));
+        }
+        let in_order = |of_output: &[f32; STEM_INPUTS]| -> [f32; STEM_INPUTS] {
+            std::array::from_fn(|input| of_output[input % 3 * TAPS + input / 3])
+        };
+        let weights: Vec<_> = of_outputs.iter().flat_map(in_order).collect();
+        Self::pack(&weights, &layer.bias, layer.clamp, STEM_INPUTS)
     }
 
-    /// The weights of each output, its inputs taken in that order.
-    fn pack(weights: &[f32], bias: &[f32], clamp: Clamp, order: &[usize]) -> Result<Self, Unsupported> {
-        let (inputs, outputs) = (order.len(), bias.len());
+    fn pack(weights: &[f32], bias: &[f32], clamp: Clamp, inputs: usize) -> Result<Self, Unsupported> {
+        let outputs = bias.len();
         if inputs == 0 || outputs == 0 || weights.len() != inputs * outputs {
             return Err(shape(weights, &[outputs, inputs]));
         }
         let mut packed = vec![Lanes::ZERO; blocks(outputs) * inputs];
-        // Sixteen outputs at once: each `Lanes` is written whole, and each output's weights are read in one go.
         for (block, of_outputs) in packed.chunks_exact_mut(inputs).zip(weights.chunks(LANES * inputs)) {
-            for (lanes, input) in block.iter_mut().zip(order) {
-                for (lane, weights) in lanes.0.iter_mut().zip(of_outputs.chunks_exact(inputs)) {
-                    *lane = weights[*input];
+            // A cache line of each output's weights at once: what they are written to stays in the first cache for all sixteen.
+            for (tile, some) in block.chunks_mut(LANES).enumerate() {
+                for (lane, of_output) in of_outputs.chunks_exact(inputs).enumerate() {
+                    for (lanes, weight) in some.iter_mut().zip(&of_output[LANES * tile..]) {
+                        lanes.0[lane] = *weight;
+                    }
                 }
             }
         }
