@@ -69,14 +69,16 @@ class Photos:
         data = SHARED / "data"
         if data.is_dir():
             self.small_kind = "Fruits-360, 100×100"
-            small = sorted((data / "fruits360/Test").glob("*/*.jpg"))
+            self.root = data / "fruits360/Test"
+            small = sorted(self.root.glob("*/*.jpg"))
             large = sorted((data / "grocery/train").glob("*/*.jpg"))
             self.large = large[:: max(1, len(large) // 64)]
         else:
             say(f"{data} is not there: the photos are painted")
             self.small_kind = "painted, 100×100"
-            check([*ours, "paint", folder / "painted"])
-            small, self.large = sorted((folder / "painted").glob("*/*.jpg")), []
+            self.root = folder / "painted"
+            check([*ours, "paint", self.root])
+            small, self.large = sorted(self.root.glob("*/*.jpg")), []
         # Of every kind some, in no order that a cache could like.
         self.small = [small[number * 7919 % len(small)] for number in range(count)]
 

@@ -46,10 +46,14 @@ fn main() {
 
 /// The embedder of a model's id, as every program of ours finds it, by the engine that the environment names.
 fn embedder(model: &str) -> Arc<dyn Embedder> {
-    let models_dir = from_environment(MODELS_DIR).map(PathBuf::from);
+    let models_dir = models_dir();
     let card = ModelCard::find(model, models_dir.as_deref()).unwrap();
     let engine = engine(from_environment).unwrap();
     embed::load_with(&card, models_dir.as_deref(), engine).unwrap()
+}
+
+fn models_dir() -> Option<PathBuf> {
+    from_environment(MODELS_DIR).map(PathBuf::from)
 }
 
 /// What a photo's bytes become for a model, as in `ingest`.

@@ -9,7 +9,7 @@ use fruitvec::pixels::{self, Filter, Fit, Limits, Square};
 use fruitvec::table::{self, Row};
 use time::OffsetDateTime;
 
-use crate::{converse, embedder, nanoseconds, square};
+use crate::{converse, embedder, models_dir, nanoseconds, square};
 
 /// What the stages work on.
 struct Bench {
@@ -70,6 +70,8 @@ impl Bench {
                     });
                 }
             }),
+            // Of "load" the first part: the file's bytes, digested.
+            "read" => (0..count).for_each(|_| _ = black_box(card.read(models_dir().as_deref()).unwrap())),
             // Ready means: verified, compiled, and tried with one photo.
             "load" => (0..count).for_each(|_| _ = black_box(embedder(&self.model))),
             "photo" => {
