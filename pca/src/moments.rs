@@ -15,9 +15,9 @@ use ring::digest::{SHA256, digest};
 
 use crate::{Error, Result};
 
-/// Rows centred and multiplied at once: with the row that the merge adds, 384, and 3.9 MB at 1280 numbers a row. Fewer
+/// Rows centred and multiplied at once: with the row that the merge adds, 256, and 2.6 MB at 1280 numbers a row. Fewer
 /// would load and store the scatter more often; more gains nothing.
-const BLOCK_ROWS: usize = 383;
+const BLOCK_ROWS: usize = 255;
 /// Rows of the scatter that one thread takes at once: thinner strips would pack the same rows again more often.
 /// Four at 1280 numbers a row, with 1, 3, 5 and 7 parts of the work, of which two threads get 8 each.
 const STRIP_ROWS: usize = 320;
@@ -105,9 +105,10 @@ impl Moments {
         let dimension = self.dimension();
         let count = rows.len() / dimension;
         let mean = mean_of(rows, dimension);
-        block.resize(rows.len() + dimension, 0.0);
-        let (centred, apart) = block.split_at_mut(rows.len());
-        centre(rows, &mean, centred);
+        let stride = stride(dimension);
+        block.resize((count + 1) * stride, 0.0);
+        let (centred, apart) = block.split_at_mut(count * stride);
+        centre(rows, &mean, centred, stride);
 
         let total = self.count + count as u64;
         let share = count as f64 / total as f64;
@@ -118,7 +119,8 @@ impl Moments {
             *own += share * distance;
         }
         self.count = total;
-        add_products(&mut self.scatter, block, dimension);
+        let rows = MatRef::from_row_major_slice_with_stride(block, count + 1, dimension, stride);
+        add_products(&mut self.scatter, rows);
     }
 
     /// Takes in all rows of `other`, none of which may be in already.
@@ -295,9 +297,16 @@ pub(crate) fn whole_rows(rows: &[f32], dimension: usize) -> Result<()> {
     Err(Error::Arguments(format!("{} numbers are no rows of {dimension}", rows.len())))
 }
 
-/// `centred = rows − mean`, row by row.
-pub(crate) fn centre(rows: &[f32], mean: &[f64], centred: &mut [f64]) {
-    centred.par_chunks_mut(mean.len()).with_min_len(64).zip(rows.par_chunks(mean.len())).for_each(
+/// Numbers from one row of a block to the next: an odd number of cache lines, so that rows spread over all sets of a cache. Those of 1280
+/// numbers would else begin in the same two of the 64 sets of a first cache.
+fn stride(dimension: usize) -> usize {
+    const LINE: usize = 64 / size_of::<f64>();
+    (dimension.div_ceil(LINE) | 1) * LINE
+}
+
+/// `centred = rows − mean`, row by row, from one of `centred` to the next so many numbers.
+pub(crate) fn centre(rows: &[f32], mean: &[f64], centred: &mut [f64], stride: usize) {
+    centred.par_chunks_mut(stride).with_min_len(64).zip(rows.par_chunks(mean.len())).for_each(
         |(centred, row)| {
             for ((centred, number), mean) in centred.iter_mut().zip(row).zip(mean) {
                 *centred = f64::from(*number) - mean;
@@ -306,7 +315,7 @@ pub(crate) fn centre(rows: &[f32], mean: &[f64], centred: &mut [f64]) {
     );
 }
 
-/// The mean of at least one row. Equal rows have exactly their own row as mean, since the sum of 383 of one f32 is exact.
+/// The mean of at least one row. Equal rows have exactly their own row as mean, since the sum of 255 of one f32 is exact.
 fn mean_of(rows: &[f32], dimension: usize) -> Vec<f64> {
     let mut mean = vec![0.0; dimension];
     for row in rows.chunks(dimension) {
@@ -320,14 +329,16 @@ fn mean_of(rows: &[f32], dimension: usize) -> Vec<f64> {
 /// `scatter += rowsᵀ rows`, the lower triangle only. Each strip of the scatter is a sequential product of its own:
 /// threads need not wait for each other, and their number changes no bit of the result. The longest strips, which are
 /// the last, go first, so that the threads end together.
-fn add_products(scatter: &mut [f64], rows: &[f64], dimension: usize) {
-    let rows = MatRef::from_row_major_slice(rows, rows.len() / dimension, dimension);
+fn add_products(scatter: &mut [f64], rows: MatRef<'_, f64>) {
+    let dimension = rows.ncols();
     scatter.chunks_mut(STRIP_ROWS * dimension).enumerate().rev().par_bridge().for_each(|(strip, scatter)| {
         let first = strip * STRIP_ROWS;
         let height = scatter.len() / dimension;
         let scatter = MatMut::from_row_major_slice_mut(scatter, height, dimension);
         let (left, from_diagonal) = scatter.split_at_col_mut(first);
-        let own = rows.subcols(first, height);
+        // Copied to columns, since a tile of the product takes a few numbers of every row: the rows are on as many pages.
+        let own = rows.subcols(first, height).to_owned();
+        let own = own.as_ref();
         matmul(left, Accum::Add, own.transpose(), rows.subcols(0, first), 1.0, Par::Seq);
         triangular::matmul(
             from_diagonal.subcols_mut(0, height),
