@@ -179,9 +179,9 @@ class Run:
         command = " ".join(map(shlex.quote, [f"./{PROGRAM}", "work", *self._place, "--threads", "1"]))
         last = int(context.getConf().get("spark.task.maxFailures", "4")) - 1
         planned = context.parallelize(tasks, len(tasks)).setName(f"tasks of {stage}")
-        # `pipe` does not hand on the executor's environment. Launch sets there what a photo may cost.
+        # `pipe` gives a program only what is named here. What launch sets for executors, by spark.executorEnv, the context has, too.
         executors = {name: value for name, value in context.environment.items() if name.startswith("FRUITVEC_")}
-        worked = planned.pipe(command, env={**environment("."), **executors}, checkCode=True)
+        worked = planned.pipe(command, env={**executors, **environment(".")}, checkCode=True)
         return worked.mapPartitions(insisting(last)).setName(f"outcomes of {stage}").collect()
 
 

@@ -1,11 +1,10 @@
 //! Where the time of MobileNetV2 goes, stage by stage: `cargo run --release -p fruitvec-kernels --example profile -- [PATH] [WIDTH] [SIDE]`.
 //!
 //! The weights are made up: time does not depend on them. Each stage is shown with the least of many runs, its multiply-adds, and how many
-//! of them go by in a nanosecond, which is a part of what the core does when it does nothing else.
+//! of them go by in a nanosecond, and what share that is of the core's measured peak ([`Path::peak`]).
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "it is there to print")]
 
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use fruitvec_kernels::{Clamp, Filter, Layer, Network, Padding, Path, Pointwise, Spent, Stage};
@@ -19,18 +18,6 @@ const GROUPS: [(usize, f64, usize, usize); 7] = [
     (6, 96., 3, 1),
     (6, 160., 3, 2),
     (6, 320., 1, 1),
-];
-
-/// The steps of each: blocks of the same outputs, and what is around them.
-const LAYERS: [(&str, RangeInclusive<usize>); 8] = [
-    ("stem and first block", 0..=0),
-    ("2 blocks of 24 channels", 1..=2),
-    ("3 blocks of 32", 3..=5),
-    ("4 blocks of 64", 6..=9),
-    ("3 blocks of 96", 10..=12),
-    ("3 blocks of 160", 13..=15),
-    ("1 block of 320", 16..=16),
-    ("last 1 × 1 and the means", 17..=17),
 ];
 
 const KINDS: [Stage; 6] =
@@ -69,21 +56,27 @@ fn main() {
         let (adds, micros, share) = (adds / 1e6, time.as_nanos() as f64 / 1e3, 100.0 * rate / peak);
         println!("| {name} | {adds:.1} | {micros:.0} | {rate:.1} | {share:.0} % |");
     };
-    for (title, names) in [("layers", &LAYERS[..]), ("step by step", &[])] {
-        println!("\n| {title} | multiply-adds, M | µs | a ns | of the peak |\n|---|---|---|---|---|");
-        for (name, steps) in names {
-            row(name, &|spent| steps.contains(&spent.step));
-        }
-        if names.is_empty() {
-            for one in &spent {
-                row(&format!("{} {:?}", one.step, one.stage), &|spent| spent == one);
-            }
-        } else {
-            for kind in KINDS {
-                row(&format!("all of them: {kind:?}"), &|spent| spent.stage == kind);
-            }
-            row("all", &|_| true);
-        }
+    let head = |what: &str| {
+        println!("\n| {what} | multiply-adds, M | µs | a ns | of the peak |\n|---|---|---|---|---|")
+    };
+    head("layers");
+    // The stem and the first block are one step; what comes after the last block is another.
+    let mut first = 0;
+    for (_, outputs, repeats, _) in GROUPS {
+        let name = format!("{repeats} × {} channels", rounded(outputs * width));
+        let steps = first..first + repeats;
+        row(&if first == 0 { format!("stem, {name}") } else { name }, &|spent| steps.contains(&spent.step));
+        first += repeats;
+    }
+    row("last 1 × 1, means", &|spent| spent.step >= first);
+    head("kinds");
+    for kind in KINDS {
+        row(&format!("{kind:?}"), &|spent| spent.stage == kind);
+    }
+    row("all", &|_| true);
+    head("step by step");
+    for one in &spent {
+        row(&format!("{} {:?}", one.step, one.stage), &|spent| spent == one);
     }
 }
 

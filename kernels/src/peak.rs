@@ -57,6 +57,10 @@ impl Operation for Peak<'_> {
 fn multiplied<A: Arithmetic, const N: usize>(simd: A) -> usize {
     let (a, b) = (simd.splat(black_box(0.5)), simd.splat(black_box(0.25)));
     let mut sums = [b; N];
+    for sum in 0..N {
+        // Each from a number that the compiler can't know to be another's: else it could do one for all.
+        sums[sum] = simd.splat(black_box(0.25));
+    }
     for _ in 0..TIMES {
         for sum in 0..N {
             sums[sum] = simd.mul_add(sums[sum], a, b);
@@ -65,4 +69,18 @@ fn multiplied<A: Arithmetic, const N: usize>(simd: A) -> usize {
     let numbers = size_of::<A::Vector>() / size_of::<f32>();
     black_box(sums);
     TIMES * N * numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_that_is_here_has_a_peak() {
+        for path in Path::ALL {
+            let peak = path.peak();
+            assert_eq!(peak.is_some(), path.is_here(), "{path}");
+            assert!(peak.is_none_or(|rate| rate > 0.0), "{path}: {peak:?}");
+        }
+    }
 }

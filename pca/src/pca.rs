@@ -300,7 +300,7 @@ mod tests {
     fn any_split_of_the_rows_gives_the_same_fit() {
         let rows = low_rank_and_noise(1500);
         let whole = fit(&rows, 64, 8);
-        for split in [1, 7, 100, BLOCK_ROWS, BLOCK_ROWS + 1, 1499] {
+        for split in [1, 7, 100, crate::moments::BLOCK_ROWS, crate::moments::BLOCK_ROWS + 1, 1499] {
             let mut merged = Moments::empty(64);
             for part in rows.chunks(64 * split).rev() {
                 merged.merge(&moments(part, 64)).unwrap();

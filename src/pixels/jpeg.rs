@@ -5,8 +5,8 @@
 //! which must be known beforehand.
 //!
 //! libjpeg, because the references are made with it: decoders differ in how they round when they double the chroma, and on small
-//! photos that alone moves an embedding by more than a cosine of 0.9995. mozjpeg is the libjpeg that builds with a C compiler only; where
-//! there is nasm, too, its assembler is built in, which gives the same pixels in four fifths of the time.
+//! photos that alone moves an embedding by more than a cosine of 0.9995. mozjpeg is the libjpeg that builds with a C compiler only. Where
+//! nasm is there when it is built, its assembler goes in: the same pixels (a test has their digest) in four fifths of the time.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

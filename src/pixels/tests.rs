@@ -492,6 +492,25 @@ mod scaled {
         }
     }
 
+    /// Fails where libjpeg is built of other code than its C or its assembler for x86, and that rounds otherwise: these two don't.
+    #[test]
+    fn every_build_of_libjpeg_gives_the_same_pixels() {
+        let whole = encoded(&textured(517, 303), ImageFormat::Jpeg);
+        let sampled = jpeg(517, 303, ColorSpace::JCS_RGB, false);
+        let digests = [&whole, &sampled, PROGRESSIVE].map(|bytes| {
+            let header = crate::pixels::jpeg::outline(bytes).unwrap().header(bytes.len());
+            let mut pixels = Vec::new();
+            for part in [16, 8, 4, 1] {
+                let side = header.height / part;
+                let scale = Scale::choose(header.width, header.height, side, Fit::Stretch);
+                assert_eq!(u32::from(scale.eighths()), (16 / part).min(8));
+                pixels.extend(crate::pixels::jpeg::raster(bytes, &header, scale).unwrap().samples);
+            }
+            hex::encode(&ring::digest::digest(&ring::digest::SHA256, &pixels).as_ref()[..8])
+        });
+        assert_eq!(digests, ["ae6725b9464752d8", "f6e36d4f750fe7f0", "cf88781a07d95c5f"]);
+    }
+
     #[test]
     fn the_size_that_is_recorded_is_the_whole_pictures() {
         let bytes = jpeg(517, 303, ColorSpace::JCS_RGB, false);

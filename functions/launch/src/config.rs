@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use fruitvec::config::{MODEL, RESULTS_BUCKET, limits};
+use fruitvec::config::{MAX_DECODED_BYTES, MODEL, RESULTS_BUCKET, limits};
 use fruitvec::error::{Error, Result};
 use fruitvec::pixels::Limits;
 
@@ -99,7 +99,7 @@ pub struct Config {
     pub max_age: Duration,
     /// What a photo may cost the workers of a cluster, which is what it may cost the function embed.
     pub limits: Limits,
-    /// [`TASKS_PER_EXECUTOR`], [`EXECUTOR_MEMORY_MIB`].
+    /// [`TASKS_PER_EXECUTOR`], [`EXECUTOR_MEMORY_MIB`], [`MAX_DECODED_BYTES`].
     pub executor: Executor,
     /// [`TAGS`].
     pub tags: Vec<(String, String)>,
@@ -156,7 +156,9 @@ impl Config {
             )));
         }
         self.executor.fits(&self.worker_types).map_err(|why| {
-            Error::Config(format!("{TASKS_PER_EXECUTOR}, {EXECUTOR_MEMORY_MIB} and {WORKER_TYPES}: {why}"))
+            Error::Config(format!(
+                "{TASKS_PER_EXECUTOR}, {EXECUTOR_MEMORY_MIB}, {MAX_DECODED_BYTES} and {WORKER_TYPES}: {why}"
+            ))
         })?;
         Ok(self)
     }
@@ -299,9 +301,13 @@ pub(crate) mod tests {
 
     #[test]
     fn an_executor_that_no_worker_can_hold_is_refused_when_the_function_starts() {
-        let error = read(&[(EXECUTOR_MEMORY_MIB, "12288")]).unwrap_err().to_string();
-        for named in [TASKS_PER_EXECUTOR, EXECUTOR_MEMORY_MIB, WORKER_TYPES, "m5.xlarge"] {
-            assert!(error.contains(named), "{error}");
+        for too_much in [(EXECUTOR_MEMORY_MIB, "12288"), (MAX_DECODED_BYTES, "8589934592")] {
+            let error = read(&[too_much]).unwrap_err().to_string();
+            for named in
+                [TASKS_PER_EXECUTOR, EXECUTOR_MEMORY_MIB, MAX_DECODED_BYTES, WORKER_TYPES, "m5.xlarge"]
+            {
+                assert!(error.contains(named), "{error}");
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 //! Each task pipes its lines through a worker process of ours, which lives outside the heap of the executor but inside its container:
 //! YARN kills a container that takes more than heap and overhead together.
 
-/// What one worker process may take: the network, one photo being decoded, and its own heap.
+/// What one worker process may take, if photos may take what they may by default: the network, one photo being decoded, and its own heap.
 pub const TASK_MIB: u32 = 700;
-/// Of it the photo: as much as one may take by default.
+/// Of it the photo.
 const PHOTO_MIB: u32 = 256;
 /// What Spark itself needs beside the heap: the least that it would take as overhead.
 const SPARK_MIB: u32 = 384;
@@ -138,6 +138,7 @@ mod tests {
     #[test]
     fn the_overhead_holds_a_worker_process_for_each_task() {
         for tasks in 1..16 {
+            assert_eq!(u64::from(PHOTO_MIB) << 20, fruitvec::pixels::Limits::default().decoded_bytes);
             let executor = |photo_mib| Executor { tasks, heap_mib: 1024, photo_mib };
             assert!(executor(256).overhead_mib() >= tasks * 700);
             assert_eq!(executor(1256).overhead_mib(), executor(256).overhead_mib() + tasks * 1000);

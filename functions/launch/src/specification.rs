@@ -126,16 +126,15 @@ fn settings(config: &Config) -> Vec<Configuration> {
         ("spark.executor.memoryOverhead", format!("{}m", executor.overhead_mib())),
         ("spark.task.cpus", "1".to_owned()),
     ];
-    // What the function embed refuses or rejects, a backfill must not take in, nor the other way round.
-    let limits = &config.limits;
-    let workers = [
-        (MAX_PHOTO_BYTES, limits.bytes),
-        (MAX_PHOTO_PIXELS, limits.pixels),
-        (MAX_DECODED_BYTES, limits.decoded_bytes),
-    ];
-    let workers = workers.map(|(name, value)| (format!("spark.executorEnv.{name}"), value.to_string()));
+    // A backfill must take in just what the function embed takes in.
+    let photo_limits = [
+        (MAX_PHOTO_BYTES, config.limits.bytes),
+        (MAX_PHOTO_PIXELS, config.limits.pixels),
+        (MAX_DECODED_BYTES, config.limits.decoded_bytes),
+    ]
+    .map(|(name, value)| (format!("spark.executorEnv.{name}"), value.to_string()));
     let spark =
-        spark.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(workers).fold(
+        spark.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(photo_limits).fold(
             Configuration::builder().classification("spark-defaults"),
             |configuration, (name, value)| configuration.properties(name, value),
         );
