@@ -126,18 +126,20 @@ fn settings(config: &Config) -> Vec<Configuration> {
         ("spark.executor.memoryOverhead", format!("{}m", executor.overhead_mib())),
         ("spark.task.cpus", "1".to_owned()),
     ];
+    let spark = spark
+        .into_iter()
+        .fold(Configuration::builder().classification("spark-defaults"), |configuration, (name, value)| {
+            configuration.properties(name, value)
+        });
     // A backfill must take in just what the function embed takes in.
     let photo_limits = [
         (MAX_PHOTO_BYTES, config.limits.bytes),
         (MAX_PHOTO_PIXELS, config.limits.pixels),
         (MAX_DECODED_BYTES, config.limits.decoded_bytes),
-    ]
-    .map(|(name, value)| (format!("spark.executorEnv.{name}"), value.to_string()));
-    let spark =
-        spark.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(photo_limits).fold(
-            Configuration::builder().classification("spark-defaults"),
-            |configuration, (name, value)| configuration.properties(name, value),
-        );
+    ];
+    let spark = photo_limits.into_iter().fold(spark, |configuration, (name, limit)| {
+        configuration.properties(format!("spark.executorEnv.{name}"), limit.to_string())
+    });
     let yarn = Configuration::builder().classification("capacity-scheduler").properties(
         "yarn.scheduler.capacity.resource-calculator",
         "org.apache.hadoop.yarn.util.resource.DominantResourceCalculator",
