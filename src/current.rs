@@ -107,7 +107,7 @@ impl Claims {
     pub fn push(&mut self, claim: Claim) -> Result<()> {
         self.used += size_of::<Claim>() + claim.bucket.len() + claim.key.len();
         self.buffer.push(claim);
-        if self.used > self.budget { self.spill().map_err(Error::file(std::env::temp_dir())) } else { Ok(()) }
+        if self.used > self.budget { self.spill().map_err(Error::temporary) } else { Ok(()) }
     }
 
     /// What holds for each key, in the order of buckets and keys.
@@ -118,7 +118,7 @@ impl Claims {
         self.buffer.sort_unstable();
         let mut sources: Vec<Run> = Vec::with_capacity(self.runs.len() + 1);
         for mut file in self.runs {
-            file.rewind().map_err(Error::file(std::env::temp_dir()))?;
+            file.rewind().map_err(Error::temporary)?;
             sources.push(Run::File(BufReader::new(file)));
         }
         sources.push(Run::Memory(self.buffer.into_iter()));
@@ -176,7 +176,7 @@ impl Merge {
     fn refill(&mut self, source: usize) -> Result<()> {
         let claim = match &mut self.sources[source] {
             Run::Memory(claims) => claims.next(),
-            Run::File(file) => read(file).map_err(Error::file(std::env::temp_dir()))?,
+            Run::File(file) => read(file).map_err(Error::temporary)?,
         };
         self.heads.extend(claim.map(|claim| Head { claim, source }));
         Ok(())

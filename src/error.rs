@@ -150,8 +150,13 @@ impl Error {
 
     /// `map_err(Error::file(path))`: an I/O error with the path it happened at.
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |cause| Self::File { path, cause }
+        move |cause| Self::File { path: path.into(), cause }
+    }
+
+    /// `map_err(Error::temporary)`: an I/O error of a temporary file, with the folder that has them. That is looked up here, when it is
+    /// needed: to ask the environment at each write would take longer than the writes.
+    pub(crate) fn temporary(cause: std::io::Error) -> Self {
+        Self::File { path: std::env::temp_dir(), cause }
     }
 
     /// `map_err(Error::schema(object))`: any other library's complaint about an object of ours.

@@ -18,6 +18,8 @@ use crate::table::{self, Encoded, PartWriter, Row};
 
 /// Rows that are written at once: 5 MB of embeddings of 1280 numbers.
 const ROWS: usize = 1024;
+/// Bytes that go to the temporary file at once.
+const SPOOLED: usize = 1 << 18;
 
 /// Writes the parts of a list anew. Rows keep when and by whom they were made.
 pub(crate) async fn rewrite(
@@ -64,17 +66,18 @@ fn write(
 ) -> Result<()> {
     let replaces: Vec<_> = list.replaces.iter().filter_map(|name| PartName::parse(name)).collect();
     let into = usize::try_from(list.into).unwrap_or(1).max(1);
-    let rows_each = rows.len().div_ceil(into).max(1);
+    let all = rows.len();
+    let rows_each = all.div_ceil(into).max(1);
     // A day of which nothing holds still has a replacement: a part without rows.
-    for number in 0..rows.len().div_ceil(rows_each).max(1) {
-        let (name, bytes) = rows.part(number * rows_each, rows_each, card, &replaces)?;
+    for _ in 0..all.div_ceil(rows_each).max(1) {
+        let (name, bytes) = rows.part(rows_each, card, &replaces)?;
         let part = Part { name, ..list.part(&card.id, &list.parts[0].name)? };
         report.counts.add("bytes_written", bytes.len() as u64);
         report.counts.add("parts_written", 1);
         // One that is there already is the same: it has the same rows, and replaces the same parts.
         wait(store.put_if_absent(results_bucket, &part.embeddings_key(), table::MEDIA_TYPE, bytes))?;
     }
-    report.counts.add("rows", rows.len() as u64);
+    report.counts.add("rows", all as u64);
     Ok(())
 }
 
@@ -83,12 +86,19 @@ struct Spool {
     file: BufWriter<File>,
     rows: Vec<(Row, u64)>,
     dimension: usize,
+    /// Those of one embedding, on their way to the file.
+    bytes: Vec<u8>,
 }
 
 impl Spool {
     fn new(dimension: usize) -> Result<Self> {
-        let file = tempfile::tempfile().map_err(Error::file(std::env::temp_dir()))?;
-        Ok(Self { file: BufWriter::new(file), rows: Vec::new(), dimension })
+        let file = tempfile::tempfile().map_err(Error::temporary)?;
+        Ok(Self {
+            file: BufWriter::with_capacity(SPOOLED, file),
+            rows: Vec::new(),
+            dimension,
+            bytes: Vec::new(),
+        })
     }
 
     /// Takes the rows of a part that hold.
@@ -113,68 +123,69 @@ impl Spool {
                 part.broken(&format!("an embedding has {found} numbers, the model's dimension is {said}"))
             );
         }
-        for number in embedding {
-            self.file.write_all(&number.to_le_bytes()).map_err(Error::file(std::env::temp_dir()))?;
+        self.bytes.resize(size_of_val(embedding.as_slice()), 0);
+        for (bytes, number) in self.bytes.as_chunks_mut().0.iter_mut().zip(&embedding) {
+            *bytes = number.to_le_bytes();
         }
+        self.file.write_all(&self.bytes).map_err(Error::temporary)?;
         self.rows.push((row, self.rows.len() as u64));
         Ok(())
     }
 
     /// All rows, sorted as a part has them.
     fn finish(self) -> Result<Sorted> {
-        let Self { file, mut rows, dimension } = self;
+        let Self { file, mut rows, dimension, .. } = self;
         let file = file.into_inner().map_err(|error| error.into_error());
-        let file = file.map_err(Error::file(std::env::temp_dir()))?;
+        let file = file.map_err(Error::temporary)?;
         // The rest of the order makes twice the same rows twice the same part.
         rows.sort_by(|(a, _), (b, _)| {
             let place = |row: &Row| (row.photo.last_modified, row.embedded_at, row.photo.id());
-            (&a.photo.bucket, &a.photo.key, place(a)).cmp(&(&b.photo.bucket, &b.photo.key, place(b)))
+            let of_keys = (&a.photo.bucket, &a.photo.key).cmp(&(&b.photo.bucket, &b.photo.key));
+            // An id is a digest, and rarely needed.
+            of_keys.then_with(|| place(a).cmp(&place(b)))
         });
-        Ok(Sorted { file, rows, dimension })
+        Ok(Sorted { file, rows: rows.into_iter(), bytes: vec![0; size_of::<f32>() * dimension] })
     }
 }
 
-/// Rows in the order of buckets and keys.
+/// Rows in the order of buckets and keys, which are taken out one after the other.
 struct Sorted {
     file: File,
-    rows: Vec<(Row, u64)>,
-    dimension: usize,
+    rows: std::vec::IntoIter<(Row, u64)>,
+    /// Those of one embedding, as they come from the file.
+    bytes: Vec<u8>,
 }
 
 impl Sorted {
+    /// How many are left.
     fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// The name and the bytes of a part of some of the rows.
-    fn part(
-        &mut self,
-        from: usize,
-        count: usize,
-        card: &ModelCard,
-        replaces: &[PartName],
-    ) -> Result<(PartName, Vec<u8>)> {
-        let until = (from + count).min(self.rows.len());
-        let versions =
-            self.rows[from..until].iter().map(|(row, _)| (row.photo.id(), row.photo.last_modified));
+    /// The name and the bytes of a part of the next rows, at most so many.
+    fn part(&mut self, count: usize, card: &ModelCard, replaces: &[PartName]) -> Result<(PartName, Vec<u8>)> {
+        let mut left = count.min(self.len());
+        let of_this = self.rows.as_slice()[..left].iter();
+        let versions = of_this.map(|(row, _)| (row.photo.id(), row.photo.last_modified));
         let name = PartName::of_replacement(versions, replaces);
         let mut writer = PartWriter::new(card, replaces)?;
-        for start in (from..until).step_by(ROWS) {
-            let rows =
-                (start..until.min(start + ROWS)).map(|index| self.row(index)).collect::<Result<Vec<_>>>()?;
+        while left > 0 {
+            let rows = self.some(left.min(ROWS))?;
             writer.write(&rows, card)?;
+            left -= rows.len();
         }
         Ok((name, writer.finish()?))
     }
 
-    /// A row with its embedding.
-    fn row(&mut self, index: usize) -> Result<Row> {
-        let (row, place) = &self.rows[index];
-        let mut bytes = vec![0; size_of::<f32>() * self.dimension];
-        let start = SeekFrom::Start(place * bytes.len() as u64);
-        let read = self.file.seek(start).and_then(|_| self.file.read_exact(&mut bytes));
-        read.map_err(Error::file(std::env::temp_dir()))?;
-        let embedding = bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect();
-        Ok(Row { embedding, ..row.clone() })
+    /// The next rows with their embeddings.
+    fn some(&mut self, count: usize) -> Result<Vec<Row>> {
+        let Self { file, rows, bytes } = self;
+        let complete = |(row, place): (Row, u64)| {
+            let start = SeekFrom::Start(place * bytes.len() as u64);
+            file.seek(start).and_then(|_| file.read_exact(bytes)).map_err(Error::temporary)?;
+            let embedding = bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect();
+            Ok(Row { embedding, ..row })
+        };
+        rows.take(count).map(complete).collect()
     }
 }
