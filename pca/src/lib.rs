@@ -4,6 +4,7 @@
 
 pub mod moments;
 pub mod pca;
+mod products;
 
 /// What can go wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,22 +5,16 @@
 //! gives the same fit. Every figure here is an f64, and every row is centred before it is multiplied: a mean far
 //! from zero costs no digits. No sum depends on the number of threads.
 
-use faer::linalg::matmul::{
-    matmul,
-    triangular::{self, BlockStructure},
-};
-use faer::{Accum, MatMut, MatRef, Par};
+use pulp::Arch;
 use rayon::prelude::*;
 use ring::digest::{SHA256, digest};
 
+use crate::products::{Columns, Panels, WIDTH};
 use crate::{Error, Result};
 
-/// Rows centred and multiplied at once: with the row that the merge adds, 256, and 2.6 MB at 1280 numbers a row. Fewer
-/// would load and store the scatter more often; 384 took a tenth longer.
+/// Rows centred and multiplied at once: with the row that the merge adds, 256, and 2.7 MB at 1280 numbers a row. Fewer
+/// would load and store the scatter more often.
 pub(crate) const BLOCK_ROWS: usize = 255;
-/// Rows of the scatter that one thread takes at once: thinner strips would pack the same rows again more often.
-/// Four at 1280 numbers a row, with 1, 3, 5 and 7 parts of the work, of which two threads get 8 each.
-const STRIP_ROWS: usize = 320;
 /// The part of what was there that subtracting may get wrong; more is no rounding.
 const CANCELLATION: f64 = 1e-9;
 
@@ -92,35 +86,39 @@ impl Moments {
         }
         // All blocks in one scope: the caller hands over to the pool once, not twice a block.
         rayon::scope(|_| {
-            let mut block = Vec::new();
+            let mut panels = Panels::new(self.dimension());
             for rows in rows.chunks(BLOCK_ROWS * self.dimension()) {
-                self.add_block(rows, &mut block);
+                self.add_block(rows, &mut panels);
             }
         });
         Ok(())
     }
 
     /// Centres a block on its own mean and merges it. The merge's rank-one term is one more row of the product.
-    fn add_block(&mut self, rows: &[f32], block: &mut Vec<f64>) {
+    fn add_block(&mut self, rows: &[f32], panels: &mut Panels) {
         let dimension = self.dimension();
         let count = rows.len() / dimension;
-        let mean = mean_of(rows, dimension);
-        let stride = stride(dimension);
-        block.resize((count + 1) * stride, 0.0);
-        let (centred, apart) = block.split_at_mut(count * stride);
-        centre(rows, &mean, centred, stride);
-
         let total = self.count + count as u64;
         let share = count as f64 / total as f64;
         let weight = (self.count as f64 * share).sqrt();
-        for ((apart, own), of_block) in apart.iter_mut().zip(&mut self.mean).zip(&mean) {
-            let distance = of_block - *own;
-            *apart = weight * distance;
-            *own += share * distance;
-        }
+        let arch = Arch::new();
+        let panels_and_means = panels.refill(count + 1).zip(self.mean.par_chunks_mut(WIDTH));
+        panels_and_means.enumerate().for_each(|(panel, (panel_rows, own))| {
+            let (first, width) = (panel * WIDTH, own.len());
+            let columns = rows.chunks_exact(dimension).map(|row| &row[first..first + width]);
+            let (centred, apart) = panel_rows.split_at_mut(count);
+            let mean = arch.dispatch(
+                #[inline(always)]
+                || centre(columns, centred),
+            );
+            for ((apart, own), of_block) in apart[0].0.iter_mut().zip(own).zip(&mean) {
+                let distance = of_block - *own;
+                *apart = weight * distance;
+                *own += share * distance;
+            }
+        });
         self.count = total;
-        let rows = MatRef::from_row_major_slice_with_stride(block, count + 1, dimension, stride);
-        add_products(&mut self.scatter, rows);
+        panels.add_products(&mut self.scatter);
     }
 
     /// Takes in all rows of `other`, none of which may be in already.
@@ -297,62 +295,24 @@ pub(crate) fn whole_rows(rows: &[f32], dimension: usize) -> Result<()> {
     Err(Error::Arguments(format!("{} numbers are no rows of {dimension}", rows.len())))
 }
 
-/// Numbers from one row of a block to the next: an odd number of cache lines, so that rows spread over all sets of a cache. Those of 1280
-/// numbers would else begin in the same two of the 64 sets of a first cache.
-fn stride(dimension: usize) -> usize {
-    const LINE: usize = 64 / size_of::<f64>();
-    (dimension.div_ceil(LINE) | 1) * LINE
-}
-
-/// `centred = rows − mean`, whose rows begin `stride` numbers apart; what lies between them is left as it is.
-pub(crate) fn centre(rows: &[f32], mean: &[f64], centred: &mut [f64], stride: usize) {
-    centred.par_chunks_mut(stride).with_min_len(64).zip(rows.par_chunks(mean.len())).for_each(
-        |(centred, row)| {
-            for ((centred, number), mean) in centred.iter_mut().zip(row).zip(mean) {
-                *centred = f64::from(*number) - mean;
-            }
-        },
-    );
-}
-
-/// The mean of at least one row. Equal rows have exactly their own row as mean, since the sum of 255 of one f32 is exact.
-fn mean_of(rows: &[f32], dimension: usize) -> Vec<f64> {
-    let mut mean = vec![0.0; dimension];
-    for row in rows.chunks(dimension) {
-        mean.iter_mut().zip(row).for_each(|(sum, number)| *sum += f64::from(*number));
+/// `centred = rows − mean`, of the columns of a panel and at least one row. Returns the mean. Equal rows have exactly their own row as
+/// mean, since the sum of 255 of one f32 is exact.
+#[inline(always)]
+fn centre<'a>(
+    rows: impl ExactSizeIterator<Item = &'a [f32]> + Clone,
+    centred: &mut [Columns],
+) -> [f64; WIDTH] {
+    let mut sums = [0.0; WIDTH];
+    for row in rows.clone() {
+        sums.iter_mut().zip(row).for_each(|(sum, number)| *sum += f64::from(*number));
     }
-    let count = (rows.len() / dimension) as f64;
-    mean.iter_mut().for_each(|sum| *sum /= count);
+    let mean = sums.map(|sum| sum / rows.len() as f64);
+    for (centred, row) in centred.iter_mut().zip(rows) {
+        for ((centred, number), mean) in centred.0.iter_mut().zip(row).zip(&mean) {
+            *centred = f64::from(*number) - mean;
+        }
+    }
     mean
-}
-
-/// `scatter += rowsᵀ rows`, the lower triangle only. Each strip of the scatter is a sequential product of its own:
-/// threads need not wait for each other, and their number changes no bit of the result. The longest strips, which are
-/// the last, go first, so that the threads end together.
-fn add_products(scatter: &mut [f64], rows: MatRef<'_, f64>) {
-    let dimension = rows.ncols();
-    scatter.chunks_mut(STRIP_ROWS * dimension).enumerate().rev().par_bridge().for_each(|(strip, scatter)| {
-        let first = strip * STRIP_ROWS;
-        let height = scatter.len() / dimension;
-        let scatter = MatMut::from_row_major_slice_mut(scatter, height, dimension);
-        let (left, from_diagonal) = scatter.split_at_col_mut(first);
-        // Copied column by column: a tile of the product reads a few numbers of every row, and each row lies on a page of its own. That
-        // copying, memory included, is some 4 % of the work, and saves a tenth.
-        let own = rows.subcols(first, height).to_owned();
-        let own = own.as_ref();
-        matmul(left, Accum::Add, own.transpose(), rows.subcols(0, first), 1.0, Par::Seq);
-        triangular::matmul(
-            from_diagonal.subcols_mut(0, height),
-            BlockStructure::TriangularLower,
-            Accum::Add,
-            own.transpose(),
-            BlockStructure::Rectangular,
-            own,
-            BlockStructure::Rectangular,
-            1.0,
-            Par::Seq,
-        );
-    });
 }
 
 #[cfg(test)]
@@ -422,7 +382,7 @@ mod tests {
             let rows = numbers(3 * count, 0.5);
             assert_near(&of(&rows, 3), &by_definition(&rows, 3), 1.0, 1e-12);
         }
-        for dimension in [1, STRIP_ROWS - 1, STRIP_ROWS, STRIP_ROWS + 1, 2 * STRIP_ROWS + 1] {
+        for dimension in [1, WIDTH - 1, WIDTH, WIDTH + 1, 20 * WIDTH + 1] {
             let rows = numbers(7 * dimension, 0.5);
             assert_near(&of(&rows, dimension), &by_definition(&rows, dimension), 1.0, 1e-12);
         }
