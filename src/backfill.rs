@@ -12,7 +12,6 @@
 
 use std::cmp::Ordering;
 
-use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -35,8 +34,6 @@ const PHOTOS: (usize, usize) = (500, 2000);
 const BYTES: (u64, u64) = (250_000_000, 1_000_000_000);
 /// So many tasks are made of few photos, and of the last of many: the slots of a cluster should all have work, and end together.
 const TASKS: usize = 64;
-/// Lists of photos that are written at once.
-const LISTS_AT_ONCE: usize = 16;
 /// Keys in a task that only asks and records.
 const KEYS: usize = 1000;
 /// The part of the current rows, in per cent, that may go without a person's agreement.
@@ -373,16 +370,12 @@ impl<'a> Lists<'a> {
         let (run, begun) = (self.run, self.embed_tasks);
         let groups = grouped(photos, bytes);
         self.embed_tasks += groups.len();
-        let tasks = (begun + 1..).zip(groups).map(async |(number, (bytes, photos))| {
+        let lists = (begun + 1..).zip(groups).map(|(number, (bytes, photos))| {
             let work = Work::Embed { photos: photos.len() as u64, bytes };
             let list = Photos { version: VERSION, bucket: run.photos_bucket.clone(), photos };
-            run.task(format!("embed-{number:06}"), &list, work).await
+            (format!("embed-{number:06}"), list, work)
         });
-        let mut tasks = futures::stream::iter(tasks).buffered(LISTS_AT_ONCE);
-        while let Some(task) = tasks.try_next().await? {
-            each(task)?;
-        }
-        Ok(())
+        run.tasks(lists, each).await
     }
 
     async fn settle(&mut self) -> Result<()> {

@@ -161,10 +161,11 @@ pub async fn plan(run: &Run, aims: &Aims, each: &mut impl FnMut(Task) -> Result<
     let mut counts = Counts::default();
     counts.add("parts", snapshot.parts.len() as u64);
     counts.add("parts_to_compact", groups.iter().map(Vec::len).sum::<usize>() as u64);
-    for (number, group) in (1..).zip(&groups) {
+    let lists = (1..).zip(&groups).map(|(number, group)| {
         let (list, work) = rewrite(&snapshot, group, aims);
-        each(run.task(format!("compact-{number:06}"), &list, work).await?)?;
-    }
+        (format!("compact-{number:06}"), list, work)
+    });
+    run.tasks(lists, each).await?;
     let deletions = deletions(&snapshot, aims.grace, now);
     counts.add("parts_to_delete", deletions.len() as u64);
     for &place in &deletions {

@@ -148,7 +148,7 @@ impl Error {
         }
     }
 
-    /// `map_err(Error::file(path))`: an I/O error with the path it happened at.
+    /// `map_err(Error::file(path))`: an I/O error with the path it happened at, which is copied if there is one.
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         move |cause| Self::File { path: path.into(), cause }
     }

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
+use futures::{StreamExt, TryStreamExt};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ use crate::pca::Fit;
 use crate::portion::{self, Portion};
 use crate::reduced::Sample;
 use crate::refit::{COMPONENTS, FitRecord, Refit, Seen, held};
-use crate::run::{Job, Run, VERSION, paper};
+use crate::run::{Job, PAPERS_AT_ONCE, Run, VERSION, paper};
 use crate::snapshot::{PartRows, Snapshot};
 use crate::store::Listed;
 use crate::task::{Task, Work};
@@ -31,6 +32,8 @@ const TASK_ROWS: u64 = 200_000;
 const TASK_PARTS: usize = 64;
 /// Tasks at most, about: at 1280 numbers a row each leaves 6.6 MB for the commit.
 const TASKS: usize = 512;
+/// Moments of tasks that the commit fetches at once: 26 MB of 1280 numbers.
+const MOMENTS_AT_ONCE: usize = 4;
 
 /// A list of parts, and which of their rows hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,12 +184,15 @@ pub async fn plan_moments(
         Some(_) => grouped(&snapshot, &kept(run).await?),
         None => Vec::new(),
     };
-    for (number, parts) in (1..).zip(groups) {
+    let tasks = (1..).zip(groups).map(|(number, parts)| {
         let work = Work::Moments { parts: parts.parts.len() as u64, rows: parts.current(), full };
-        let task = run.task(format!("moments-{number:06}"), &parts, work).await?;
+        (format!("moments-{number:06}"), parts, work)
+    });
+    run.tasks(tasks, &mut |task| {
         lists.push(task.list.clone());
-        each(task)?;
-    }
+        each(task)
+    })
+    .await?;
     let plan = FitPlan { version: VERSION, seen, components, projection, before, lists };
     run.put(FIT_PLAN, &plan).await?;
     Ok(counts)
@@ -263,8 +269,11 @@ pub(crate) async fn commit_moments(run: &Run, outcomes: &[Outcome]) -> Result<bo
     let Some(seen) = &plan.seen else { return Ok(false) };
     let dimension = run.card.dimension;
     let mut total = Moments::empty(dimension);
-    for key in objects(outcomes)? {
-        let bytes = run.store.get(&run.results_bucket, key).await?;
+    let objects = objects(outcomes)?.into_iter();
+    let fetched =
+        objects.map(async |key| run.store.get(&run.results_bucket, key).await.map(|bytes| (key, bytes)));
+    let mut fetched = futures::stream::iter(fetched).buffered(MOMENTS_AT_ONCE);
+    while let Some((key, bytes)) = fetched.try_next().await? {
         total.merge(&Moments::from_bytes(key, dimension, &bytes)?)?;
     }
     let (record, fit) = refit(run, plan.components).fit(seen, &total)?;
@@ -292,14 +301,14 @@ pub async fn plan_project(run: &Run, each: &mut impl FnMut(Task) -> Result<()>) 
         _ => HashSet::new(),
     };
     let lists = if plan.projection == Projection::None { &[][..] } else { &plan.lists };
-    for (number, list) in (1..).zip(lists) {
-        let mut parts: Parts = paper(&run.store, &run.results_bucket, list).await?;
+    let read = lists.iter().map(async |list| paper(&run.store, &run.results_bucket, list).await);
+    let lists: Vec<Parts> = futures::stream::iter(read).buffered(PAPERS_AT_ONCE).try_collect().await?;
+    let tasks = (1..).zip(lists).filter_map(|(number, mut parts)| {
         parts.parts.retain(|part| !before.contains(&format!("date={}/{}", part.date, part.name)));
-        if !parts.parts.is_empty() {
-            let work = Work::Project { parts: parts.parts.len() as u64, rows: parts.current() };
-            each(run.task(format!("project-{number:06}"), &parts, work).await?)?;
-        }
-    }
+        let work = Work::Project { parts: parts.parts.len() as u64, rows: parts.current() };
+        (!parts.parts.is_empty()).then(|| (format!("project-{number:06}"), parts, work))
+    });
+    run.tasks(tasks, each).await?;
     Ok(Counts::default())
 }
 
@@ -329,8 +338,11 @@ async fn stems(run: &Run, prefix: &str, ending: &str) -> Result<HashSet<String>>
 pub(crate) async fn commit_project(run: &Run, outcomes: &[Outcome]) -> Result<()> {
     let unpublished: Unpublished = run.get(UNPUBLISHED).await?;
     let mut sample = Sample::default();
-    for key in objects(outcomes)? {
-        sample.merge(paper(&run.store, &run.results_bucket, key).await?);
+    let samples = objects(outcomes)?.into_iter();
+    let read = samples.map(async |key| paper(&run.store, &run.results_bucket, key).await);
+    let mut read = futures::stream::iter(read).buffered(PAPERS_AT_ONCE);
+    while let Some(some) = read.try_next().await? {
+        sample.merge(some);
     }
     let refit = refit(run, unpublished.record.components);
     refit.publish(&unpublished.record, &unpublished.fit(), &sample).await

@@ -18,8 +18,8 @@ use crate::table::{self, Encoded, PartWriter, Row};
 
 /// Rows that are written at once: 5 MB of embeddings of 1280 numbers.
 const ROWS: usize = 1024;
-/// Bytes that go to the temporary file at once.
-const SPOOLED: usize = 1 << 18;
+/// Bytes that go to the temporary file at once: fifty embeddings of 1280 numbers.
+const SPOOL_BYTES: usize = 256 << 10;
 
 /// Writes the parts of a list anew. Rows keep when and by whom they were made.
 pub(crate) async fn rewrite(
@@ -85,7 +85,6 @@ fn write(
 struct Spool {
     file: BufWriter<File>,
     rows: Vec<(Row, u64)>,
-    dimension: usize,
     /// Those of one embedding, on their way to the file.
     bytes: Vec<u8>,
 }
@@ -94,10 +93,9 @@ impl Spool {
     fn new(dimension: usize) -> Result<Self> {
         let file = tempfile::tempfile().map_err(Error::temporary)?;
         Ok(Self {
-            file: BufWriter::with_capacity(SPOOLED, file),
+            file: BufWriter::with_capacity(SPOOL_BYTES, file),
             rows: Vec::new(),
-            dimension,
-            bytes: Vec::new(),
+            bytes: vec![0; size_of::<f32>() * dimension],
         })
     }
 
@@ -117,13 +115,12 @@ impl Spool {
 
     fn push(&mut self, part: &Encoded, mut row: Row) -> Result<()> {
         let embedding = std::mem::take(&mut row.embedding);
-        let (found, said) = (embedding.len(), self.dimension);
+        let (found, said) = (embedding.len(), self.bytes.len() / size_of::<f32>());
         if found != said {
             return Err(
                 part.broken(&format!("an embedding has {found} numbers, the model's dimension is {said}"))
             );
         }
-        self.bytes.resize(size_of_val(embedding.as_slice()), 0);
         for (bytes, number) in self.bytes.as_chunks_mut().0.iter_mut().zip(&embedding) {
             *bytes = number.to_le_bytes();
         }
@@ -134,7 +131,7 @@ impl Spool {
 
     /// All rows, sorted as a part has them.
     fn finish(self) -> Result<Sorted> {
-        let Self { file, mut rows, dimension, .. } = self;
+        let Self { file, mut rows, bytes } = self;
         let file = file.into_inner().map_err(|error| error.into_error());
         let file = file.map_err(Error::temporary)?;
         // The rest of the order makes twice the same rows twice the same part.
@@ -144,7 +141,7 @@ impl Spool {
             // An id is a digest, and rarely needed.
             of_keys.then_with(|| place(a).cmp(&place(b)))
         });
-        Ok(Sorted { file, rows: rows.into_iter(), bytes: vec![0; size_of::<f32>() * dimension] })
+        Ok(Sorted { file, rows: rows.into_iter(), bytes })
     }
 }
 
@@ -170,7 +167,7 @@ impl Sorted {
         let name = PartName::of_replacement(versions, replaces);
         let mut writer = PartWriter::new(card, replaces)?;
         while left > 0 {
-            let rows = self.some(left.min(ROWS))?;
+            let rows = self.next_rows(left.min(ROWS))?;
             writer.write(&rows, card)?;
             left -= rows.len();
         }
@@ -178,7 +175,7 @@ impl Sorted {
     }
 
     /// The next rows with their embeddings.
-    fn some(&mut self, count: usize) -> Result<Vec<Row>> {
+    fn next_rows(&mut self, count: usize) -> Result<Vec<Row>> {
         let Self { file, rows, bytes } = self;
         let complete = |(row, place): (Row, u64)| {
             let start = SeekFrom::Start(place * bytes.len() as u64);

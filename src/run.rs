@@ -9,6 +9,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use futures::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -22,6 +23,8 @@ use crate::task::{Task, Work};
 
 /// The version of everything that phases tell each other: tasks, outcomes, lists, records. Fields are only ever added.
 pub const VERSION: u32 = 1;
+/// Papers of tasks that are read or written at once.
+pub(crate) const PAPERS_AT_ONCE: usize = 16;
 
 /// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -239,6 +242,20 @@ impl Run {
         let list = self.put(&format!("{}/{name}.json", work.kind()), list).await?;
         let (run, model) = (self.id.to_string(), self.card.id.clone());
         Ok(Task { version: VERSION, run, task: name, model, list, work })
+    }
+
+    /// Tasks of this run, each of a name and of a list, some of which are written at once; `each` gets them in their order.
+    pub(crate) async fn tasks<T: Serialize + Sync>(
+        &self,
+        lists: impl IntoIterator<Item = (String, T, Work)>,
+        each: &mut impl FnMut(Task) -> Result<()>,
+    ) -> Result<()> {
+        let tasks = lists.into_iter().map(async |(name, list, work)| self.task(name, &list, work).await);
+        let mut tasks = futures::stream::iter(tasks).buffered(PAPERS_AT_ONCE);
+        while let Some(task) = tasks.try_next().await? {
+            each(task)?;
+        }
+        Ok(())
     }
 
     /// Reads one of its papers.

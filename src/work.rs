@@ -30,8 +30,8 @@ use crate::task::{Task, Work};
 const BATCH: usize = 500;
 /// Batches at once: while one is written, the threads embed the next.
 const BATCHES_AT_ONCE: usize = 2;
-/// Keys that S3 is asked about at once.
-const KEYS_AT_ONCE: usize = 16;
+/// Keys that S3 is asked about at once. Each takes up to three requests, one after the other, and next to nothing else.
+const KEYS_AT_ONCE: usize = 64;
 /// How often a photo is tried before it is counted as failed.
 const TRIES: u32 = 4;
 /// How long is waited before the second time; before each further one, twice as long.

@@ -13,7 +13,7 @@ use crate::products::{Columns, Panels, WIDTH};
 use crate::{Error, Result};
 
 /// Rows centred and multiplied at once: with the row that the merge adds, 256, and 2.7 MB at 1280 numbers a row. Fewer
-/// would load and store the scatter more often.
+/// would load and store the scatter more often; of more, as many panels would no longer fit into the second cache.
 pub(crate) const BLOCK_ROWS: usize = 255;
 /// The part of what was there that subtracting may get wrong; more is no rounding.
 const CANCELLATION: f64 = 1e-9;
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_and_strips_may_end_anywhere() {
+    fn blocks_and_panels_may_end_anywhere() {
         for count in [1, 2, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS, 2 * BLOCK_ROWS + 1] {
             let rows = numbers(3 * count, 0.5);
             assert_near(&of(&rows, 3), &by_definition(&rows, 3), 1.0, 1e-12);
@@ -386,6 +386,9 @@ mod tests {
             let rows = numbers(7 * dimension, 0.5);
             assert_near(&of(&rows, dimension), &by_definition(&rows, dimension), 1.0, 1e-12);
         }
+        let (dimension, count) = (2 * WIDTH + 1, 2 * BLOCK_ROWS + 1);
+        let rows = numbers(count * dimension, 0.5);
+        assert_near(&of(&rows, dimension), &by_definition(&rows, dimension), 1.0, 1e-12);
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! A panel has 24 columns: of one row after the other their 24 numbers, three cache lines. The product of two panels' columns is made in
 //! *tiles*, whose sums stay in registers from the first row to the last. With AVX-512 a tile is 8 rows of the result by three vectors of 8
 //! columns: each row gives three vectors of the one panel and, one by one, 8 numbers of the other, which are 24 fused multiply-adds from 11
-//! loads. The vectors come from the second cache, 192 bytes in the time of 12 such pairs; narrower tiles would wait for them. AVX2 has half
-//! the registers, of half the width: 6 rows by two vectors of 4 columns.
+//! loads. The vectors come from the second cache, 192 bytes in the 12 cycles of the multiply-adds; narrower tiles would wait for them. AVX2
+//! has half the registers, of half the width: 6 rows by two vectors of 4 columns. On Arm there are four vectors of 2.
 //!
 //! Each number of the result is summed up by one thread, in the order of the rows: the number of threads changes no bit of it.
 
@@ -19,7 +19,7 @@ use rayon::prelude::*;
 pub(crate) const WIDTH: usize = 24;
 /// Panels that all rows of a strip are multiplied with before the next: 300 kB at 256 rows, which stay in the second cache.
 const TURN: usize = 6;
-/// Panels of the rows of the result that one thread takes at once. 1280 numbers have eight times as many.
+/// Panels whose columns are the rows of the result that one thread takes at once. 1280 numbers make eight such strips.
 const STRIP: usize = 7;
 
 /// Of one row, the columns of a panel.
@@ -27,7 +27,7 @@ const STRIP: usize = 7;
 #[repr(align(64))]
 pub(crate) struct Columns(pub(crate) [f64; WIDTH]);
 
-/// Rows, by panels of their columns. What fills the last panel up is 0.
+/// Rows, by panels of their columns. What fills the last panel up is multiplied, too, and the sums dropped.
 pub(crate) struct Panels {
     columns: Vec<Columns>,
     rows: usize,
@@ -42,12 +42,9 @@ impl Panels {
 
     /// Makes room for so many rows, and gives the panels, in the order of their columns, to be written to.
     pub(crate) fn refill(&mut self, rows: usize) -> impl IndexedParallelIterator<Item = &mut [Columns]> {
-        if rows != self.rows {
-            self.rows = rows;
-            self.columns.clear();
-            self.columns.resize(self.dimension.div_ceil(WIDTH) * self.stride(), Columns([0.0; WIDTH]));
-        }
+        self.rows = rows;
         let stride = self.stride();
+        self.columns.resize(self.dimension.div_ceil(WIDTH) * stride, Columns([0.0; WIDTH]));
         self.columns.par_chunks_mut(stride).map(move |panel| &mut panel[..rows])
     }
 
@@ -60,8 +57,8 @@ impl Panels {
         &self.columns[number * self.stride()..][..self.rows]
     }
 
-    /// `result += rowsᵀ rows`, on and below the diagonal only. `result` has d × d numbers, row by row. The longest strips, which are the
-    /// last, go first, so that the threads end together.
+    /// `result += rowsᵀ rows`, on and below the diagonal only. `result` has d × d numbers, row by row. The longest rows are in
+    /// the last strips, which go first, so that the threads end together.
     pub(crate) fn add_products(&self, result: &mut [f64]) {
         let arch = Arch::new();
         self.strips(result).par_bridge().for_each(|strip| arch.dispatch(strip));
@@ -86,11 +83,12 @@ impl WithSimd for Strip<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // As many sums as there are registers, less those for what is multiplied; a sum that has none costs half the speed.
+        // As many sums as there are registers, less those for what is multiplied: a sum that has none costs half the speed.
         match S::F64_LANES {
             8 => self.add::<S, 8, 3>(simd),
             4 => self.add::<S, 6, 2>(simd),
             2 => self.add::<S, 6, 4>(simd),
+            // Older than AVX2: the compiler makes pairs of these, and more rows were no quicker.
             _ => self.add::<S, 2, 4>(simd),
         }
     }
@@ -154,7 +152,7 @@ mod tests {
         ((row * 31 + column * 17) % 41) as f64 - 20.0
     }
 
-    fn panels(rows: usize, dimension: usize) -> Panels {
+    fn panels(rows: usize, dimension: usize, number: fn(usize, usize) -> f64) -> Panels {
         let mut panels = Panels::new(dimension);
         // Numbers of a block before must leave no trace.
         panels.refill(rows + 1).for_each(|panel| panel.fill(Columns([7.0; WIDTH])));
@@ -182,10 +180,14 @@ mod tests {
         {
             for rows in [1, 2, 7, 64] {
                 let mut result = vec![1.0; dimension * dimension];
-                add(&panels(rows, dimension), &mut result);
+                add(&panels(rows, dimension, number), &mut result);
                 assert_eq!(result, by_definition(rows, dimension), "{which}: {rows} rows of {dimension}");
             }
         }
+    }
+
+    fn by<S: Simd>(simd: S) -> impl Fn(&Panels, &mut [f64]) {
+        move |panels, result| panels.strips(result).for_each(|strip| Simd::vectorize(simd, strip))
     }
 
     #[test]
@@ -193,16 +195,29 @@ mod tests {
         check("as here", Panels::add_products);
     }
 
+    /// Also of those shapes that this processor would not choose.
     #[test]
-    fn so_they_are_with_vectors_of_every_width() {
-        fn by<S: Simd>(simd: S) -> impl Fn(&Panels, &mut [f64]) {
-            move |panels, result| panels.strips(result).for_each(|strip| Simd::vectorize(simd, strip))
-        }
-        check("one by one", by(pulp::Scalar));
+    fn tiles_of_every_shape_give_the_products_of_the_definition() {
+        check("1 lane", by(pulp::Scalar));
+        check("2 lanes", by(pulp::Scalar128b));
+        check("4 lanes", by(pulp::Scalar256b));
+        check("8 lanes", by(pulp::Scalar512b));
         #[cfg(target_arch = "x86_64")]
         {
             pulp::x86::V3::try_new().into_iter().for_each(|simd| check("AVX2", by(simd)));
             pulp::x86::V4::try_new().into_iter().for_each(|simd| check("AVX-512", by(simd)));
         }
+    }
+
+    /// Both fuse, and add up in the same order.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn avx512_and_avx2_give_the_same_bits() {
+        let (Some(avx2), Some(avx512)) = (pulp::x86::V3::try_new(), pulp::x86::V4::try_new()) else { return };
+        let panels = panels(256, 200, |row, column| (number(row, column) / 3.0).sin());
+        let (mut one, mut other) = (vec![0.0; 200 * 200], vec![0.0; 200 * 200]);
+        by(avx2)(&panels, &mut one);
+        by(avx512)(&panels, &mut other);
+        assert_eq!(one, other);
     }
 }

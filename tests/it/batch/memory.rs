@@ -8,7 +8,8 @@ use fruitvec::partition::{Part, Partition};
 use fruitvec::photo::Photo;
 use fruitvec::plan::Wishes;
 use fruitvec::run::{Job, Run, Stage};
-use fruitvec::table::{self, Row};
+use fruitvec::store::Listed;
+use fruitvec::table::{self, Encoded, Row};
 use fruitvec::work::Worker;
 use time::OffsetDateTime;
 
@@ -51,13 +52,14 @@ async fn compacting_many_parts_takes_less_memory_than_they_have_bytes() {
     let world = World::start().await;
     let mut card = Toy::new().card().clone();
     card.dimension = DIMENSION;
-    let mut bytes = 0;
+    let (mut bytes, mut read) = (0, Vec::new());
     for part in 0..PARTS {
         let mut rows: Vec<Row> = (part * ROWS..(part + 1) * ROWS).map(row).collect();
         let partition = Partition { model: card.id.clone(), date: day().date() };
         let part = Part { partition, name: table::part_name(&rows) };
         let encoded = table::encode(&mut rows, &card).unwrap();
         bytes += encoded.len() as u64;
+        read.push(part.embeddings_key());
         world
             .store
             .put(RESULTS, &part.embeddings_key(), "application/vnd.apache.parquet", encoded)
@@ -77,4 +79,18 @@ async fn compacting_many_parts_takes_less_memory_than_they_have_bytes() {
     assert_eq!(outcome.counts.get("rows"), (PARTS * ROWS) as u64, "{outcome:?}");
     assert!(outcome.counts.get("parts_written") > 4, "{outcome:?}");
     assert!(took < bytes, "{} MiB for {} MiB", took >> 20, bytes >> 20);
+    // And rows are what they were, also where a part has more of them than are written at once.
+    let mut keys = Vec::new();
+    let note = |object: Listed| {
+        keys.extend((!read.contains(&object.key)).then_some(object.key));
+        Ok(())
+    };
+    world.store.list(RESULTS, "embeddings/", note).await.unwrap();
+    let bytes = world.store.get(RESULTS, &keys[0]).await.unwrap();
+    let rows = Encoded::new(&keys[0], bytes).rows().unwrap();
+    assert!(rows.len() > 2048, "{}", rows.len());
+    for found in rows {
+        let number = usize::from_str_radix(&found.photo.etag, 16).unwrap();
+        assert!(found == row(number), "row {number}");
+    }
 }
