@@ -20,7 +20,7 @@ use crate::pca::Fit;
 use crate::portion::{self, Portion};
 use crate::reduced::Sample;
 use crate::refit::{COMPONENTS, FitRecord, Refit, Seen, held};
-use crate::run::{Job, PAPERS_AT_ONCE, Run, VERSION, paper};
+use crate::run::{Job, Run, VERSION, paper};
 use crate::snapshot::{PartRows, Snapshot};
 use crate::store::Listed;
 use crate::task::{Task, Work};
@@ -301,8 +301,7 @@ pub async fn plan_project(run: &Run, each: &mut impl FnMut(Task) -> Result<()>) 
         _ => HashSet::new(),
     };
     let lists = if plan.projection == Projection::None { &[][..] } else { &plan.lists };
-    let read = lists.iter().map(async |list| paper(&run.store, &run.results_bucket, list).await);
-    let lists: Vec<Parts> = futures::stream::iter(read).buffered(PAPERS_AT_ONCE).try_collect().await?;
+    let lists: Vec<Parts> = run.papers(lists.iter().map(String::as_str)).try_collect().await?;
     let tasks = (1..).zip(lists).filter_map(|(number, mut parts)| {
         parts.parts.retain(|part| !before.contains(&format!("date={}/{}", part.date, part.name)));
         let work = Work::Project { parts: parts.parts.len() as u64, rows: parts.current() };
@@ -338,10 +337,8 @@ async fn stems(run: &Run, prefix: &str, ending: &str) -> Result<HashSet<String>>
 pub(crate) async fn commit_project(run: &Run, outcomes: &[Outcome]) -> Result<()> {
     let unpublished: Unpublished = run.get(UNPUBLISHED).await?;
     let mut sample = Sample::default();
-    let samples = objects(outcomes)?.into_iter();
-    let read = samples.map(async |key| paper(&run.store, &run.results_bucket, key).await);
-    let mut read = futures::stream::iter(read).buffered(PAPERS_AT_ONCE);
-    while let Some(some) = read.try_next().await? {
+    let mut samples = std::pin::pin!(run.papers(objects(outcomes)?));
+    while let Some(some) = samples.try_next().await? {
         sample.merge(some);
     }
     let refit = refit(run, unpublished.record.components);

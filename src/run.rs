@@ -9,7 +9,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -24,7 +24,7 @@ use crate::task::{Task, Work};
 /// The version of everything that phases tell each other: tasks, outcomes, lists, records. Fields are only ever added.
 pub const VERSION: u32 = 1;
 /// Papers of tasks that are read or written at once.
-pub(crate) const PAPERS_AT_ONCE: usize = 16;
+const PAPERS_AT_ONCE: usize = 16;
 
 /// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -256,6 +256,15 @@ impl Run {
             each(task)?;
         }
         Ok(())
+    }
+
+    /// Reads papers by their keys, some at once, in their order.
+    pub(crate) fn papers<'a, T: DeserializeOwned>(
+        &'a self,
+        keys: impl IntoIterator<Item = &'a str>,
+    ) -> impl Stream<Item = Result<T>> {
+        let papers = keys.into_iter().map(async |key| paper(&self.store, &self.results_bucket, key).await);
+        futures::stream::iter(papers).buffered(PAPERS_AT_ONCE)
     }
 
     /// Reads one of its papers.

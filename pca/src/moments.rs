@@ -308,11 +308,17 @@ fn centre<'a>(
     }
     let mean = sums.map(|sum| sum / rows.len() as f64);
     for (centred, row) in centred.iter_mut().zip(rows) {
-        for ((centred, number), mean) in centred.0.iter_mut().zip(row).zip(&mean) {
-            *centred = f64::from(*number) - mean;
-        }
+        centre_row(row, &mean, &mut centred.0);
     }
     mean
+}
+
+/// `centred = row − mean`, as far as the row goes.
+#[inline(always)]
+pub(crate) fn centre_row(row: &[f32], mean: &[f64], centred: &mut [f64]) {
+    for ((centred, number), mean) in centred.iter_mut().zip(row).zip(mean) {
+        *centred = f64::from(*number) - mean;
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, ColMut, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::moments::{Moments, whole_rows};
+use crate::moments::{Moments, centre_row, whole_rows};
 use crate::{Error, Result};
 
 /// Rows projected at once by one thread: 1.3 MB at 1280 numbers a row.
@@ -109,9 +109,7 @@ impl Fit {
         buffer.resize(rows.len() + scores.len(), 0.0);
         let (centred, exact) = buffer.split_at_mut(rows.len());
         for (centred, row) in centred.chunks_exact_mut(dimension).zip(rows.chunks_exact(dimension)) {
-            for ((centred, number), mean) in centred.iter_mut().zip(row).zip(&self.mean) {
-                *centred = f64::from(*number) - mean;
-            }
+            centre_row(row, &self.mean, centred);
         }
         let count = rows.len() / dimension;
         matmul(
