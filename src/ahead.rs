@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
@@ -52,7 +51,7 @@ impl Ahead {
         Self { fetched, fetching: fetching.abort_handle() }
     }
 
-    /// Waits for the next object, on a thread [`apart`].
+    /// Waits for the next object, on a thread [`apart`](crate::apart::apart).
     ///
     /// # Errors
     /// [`Error::Gone`] when it is not there, which costs the others nothing; [`Error::S3`].
@@ -68,19 +67,4 @@ impl Drop for Ahead {
     fn drop(&mut self) {
         self.fetching.abort();
     }
-}
-
-/// Work on a thread of its own, so that others go on fetching meanwhile. One thread for all of it: what each of many threads has
-/// freed is no room for the others.
-pub(crate) async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
-        Err(ended) => Err(Error::Internal(format!("it was broken off: {ended}"))),
-    }
-}
-
-/// Waits, on such a thread.
-pub(crate) fn wait<T>(what: impl Future<Output = T>) -> T {
-    Handle::current().block_on(what)
 }

@@ -13,7 +13,7 @@ use futures::StreamExt;
 use time::{Date, OffsetDateTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::ahead::{apart, wait};
+use crate::apart::{apart, wait};
 use crate::deadline::{Deadline, Pace};
 use crate::embed::Embedder;
 use crate::error::{Disposition, Error, Result};

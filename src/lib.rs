@@ -16,7 +16,9 @@
 pub use fruitvec_pca::{moments, pca};
 
 mod ahead;
+mod apart;
 pub mod backfill;
+mod behind;
 pub mod commit;
 pub mod compact;
 pub mod config;

@@ -5,7 +5,9 @@
 
 use bytes::Bytes;
 
-use crate::ahead::{Ahead, apart, wait};
+use crate::ahead::Ahead;
+use crate::apart::{apart, wait};
+use crate::behind::Behind;
 use crate::error::{Error, Result};
 use crate::model::ModelCard;
 use crate::moments::Moments;
@@ -92,17 +94,18 @@ pub(crate) async fn moments(
 ) -> Result<Moments> {
     let sources: Vec<_> = parts.iter().map(|part| part.source(card, full)).collect();
     let objects = parts.iter().zip(&sources).flat_map(|(part, source)| part.objects(card, *source)).collect();
-    let ahead = Ahead::fetch(store, results_bucket, objects);
+    let (ahead, behind) = (Ahead::fetch(store, results_bucket, objects), Behind::new(store, results_bucket));
     let (store, results_bucket, card) = (store.clone(), results_bucket.to_owned(), card.clone());
     apart(move || {
         let mut total = Total::new(card.dimension);
-        let mut summing = Summing { store, results_bucket, card, ahead };
+        let mut summing = Summing { store, results_bucket, card, ahead, behind };
         for (part, source) in parts.iter().zip(sources) {
             match source {
                 Source::Rows => total.add_rows(&summing.next(part)?, &part.dead, Which::Current)?,
                 Source::Kept | Source::Unkept => total.moments.merge(&summing.by_kept(part, source)?)?,
             }
         }
+        summing.behind.end()?;
         total.finish()
     })
     .await
@@ -113,6 +116,7 @@ struct Summing {
     results_bucket: String,
     card: ModelCard,
     ahead: Ahead,
+    behind: Behind,
 }
 
 impl Summing {
@@ -133,8 +137,9 @@ impl Summing {
             }
             _ => Some(self.next(part)?),
         };
+        let dimension = self.card.dimension;
         let of = |which| {
-            let mut total = Total::new(self.card.dimension);
+            let mut total = Total::new(dimension);
             rows.iter().try_for_each(|rows| total.add_rows(rows, &part.dead, which))?;
             total.finish()
         };
@@ -160,9 +165,8 @@ impl Summing {
         }
     }
 
-    fn keep(&self, part: &Portion, moments: &Moments) -> Result<()> {
-        let (key, kind) = (part.part.moments_key(), "application/octet-stream");
-        wait(self.store.put(&self.results_bucket, &key, kind, moments.to_bytes())).map(drop)
+    fn keep(&mut self, part: &Portion, moments: &Moments) -> Result<()> {
+        self.behind.put(part.part.moments_key(), "application/octet-stream", moments.to_bytes())
     }
 }
 

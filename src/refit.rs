@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::ahead::{Ahead, apart, wait};
+use crate::ahead::Ahead;
+use crate::apart::apart;
+use crate::behind::Behind;
 use crate::error::{Error, Result};
 use crate::model::ModelCard;
 use crate::moments::Moments;
@@ -218,16 +220,16 @@ impl Refit<'_> {
     pub(crate) async fn project(&self, parts: Vec<Portion>, fit: Fit, id: &str) -> Result<Sample> {
         let objects = parts.iter().map(|part| part.rows_object(self.card)).collect();
         let mut ahead = Ahead::fetch(self.store, self.results_bucket, objects);
-        let (store, results_bucket, card) =
-            (self.store.clone(), self.results_bucket.to_owned(), self.card.clone());
-        let id = id.to_owned();
+        let mut behind = Behind::new(self.store, self.results_bucket);
+        let (card, id) = (self.card.clone(), id.to_owned());
         apart(move || {
             let mut sample = Sample::default();
             for part in parts {
                 let rows = part.encoded(&card, ahead.next()?)?;
                 let reduced = reduced::encode(&part.dead, &rows, &fit, &card, &mut sample)?;
-                wait(store.put(&results_bucket, &part.part.reduced_key(&id), table::MEDIA_TYPE, reduced))?;
+                behind.put(part.part.reduced_key(&id), table::MEDIA_TYPE, reduced)?;
             }
+            behind.end()?;
             Ok(sample)
         })
         .await

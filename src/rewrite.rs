@@ -7,7 +7,8 @@
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 
-use crate::ahead::{Ahead, apart, wait};
+use crate::ahead::Ahead;
+use crate::apart::{apart, wait};
 use crate::compact::{Reading, Rewrite};
 use crate::error::{Error, Result};
 use crate::model::ModelCard;

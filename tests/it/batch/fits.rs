@@ -1,16 +1,25 @@
 //! The PCA as tasks.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use fruitvec::commit::commit;
 use fruitvec::error::Error;
 use fruitvec::fits::{Asked, Projection};
 use fruitvec::moments::Moments;
+use fruitvec::outcome::State;
 use fruitvec::pca::Fit;
 use fruitvec::plan::Wishes;
 use fruitvec::refit::{FitRecord, newest};
 use fruitvec::run::{Job, Stage};
+use fruitvec::store::Store;
 
-use super::{confirmed, current, driven, held, key, part, planned, record, run, without_grace};
+use super::{confirmed, current, driven, held, key, part, planned, record, run, without_grace, worker};
 use crate::fixture::{RESULTS, Toy, World, photo};
 
 fn asking(asked: Asked) -> Wishes {
@@ -195,10 +204,62 @@ async fn a_fit_of_which_a_task_failed_is_not_published() {
     let (tasks, _) = planned(&run, Stage::Moments, &confirmed()).await.unwrap();
     let parts: Vec<_> = world.results("embeddings/").await.into_keys().collect();
     world.store.delete(RESULTS, &parts).await.unwrap();
-    let outcome = super::worker(&world.store).work(&tasks[0]).await.unwrap();
-    let error = fruitvec::commit::commit(&run, Stage::Moments, vec![outcome]).await.unwrap_err().to_string();
+    let outcome = worker(&world.store).work(&tasks[0]).await.unwrap();
+    let error = commit(&run, Stage::Moments, vec![outcome]).await.unwrap_err().to_string();
     assert!(error.contains("moments-000001") && error.contains("is gone"), "{error}");
     assert_eq!(world.results("pca/").await.len(), 0);
+}
+
+/// Refuses one of the projections that are put.
+#[derive(Debug)]
+struct Refusing {
+    projection: usize,
+    put: AtomicUsize,
+}
+
+impl Intercept for Refusing {
+    fn name(&self) -> &'static str {
+        "Refusing"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request();
+        let projection = request.method() == "PUT" && request.uri().contains("/reduced/");
+        let refused = projection && self.put.fetch_add(1, Ordering::SeqCst) == self.projection;
+        if refused { Err("refused".into()) } else { Ok(()) }
+    }
+}
+
+/// They are put while the task goes on, more than may be on their way at once.
+#[tokio::test]
+async fn a_task_is_done_when_all_that_it_projects_is_there() {
+    const PARTS: u32 = 20;
+    let mut world = World::start().await;
+    for number in 0..PARTS {
+        part(&mut world, [number]).await;
+    }
+    let run = run(&world.store, Job::Pca);
+    let (tasks, _) = planned(&run, Stage::Moments, &confirmed()).await.unwrap();
+    let outcome = worker(&world.store).work(&tasks[0]).await.unwrap();
+    commit(&run, Stage::Moments, vec![outcome]).await.unwrap();
+    let (tasks, _) = planned(&run, Stage::Project, &confirmed()).await.unwrap();
+    assert_eq!(tasks.len(), 1);
+    for projection in [0, PARTS as usize - 1] {
+        let refusing = Refusing { projection, put: AtomicUsize::new(0) };
+        let config = world.client.config().to_builder().retry_config(RetryConfig::disabled());
+        let store = Store::new(Client::from_conf(config.interceptor(refusing).build()));
+        let outcome = worker(&store).work(&tasks[0]).await.unwrap();
+        assert_eq!(outcome.state, State::Failed, "{projection}");
+        assert!(outcome.errors[0].contains("refused"), "{:?}", outcome.errors);
+    }
+    let outcome = worker(&world.store).work(&tasks[0]).await.unwrap();
+    assert_eq!((outcome.state, outcome.counts.get("parts")), (State::Done, PARTS.into()));
+    assert_eq!(world.results("reduced/").await.len(), PARTS as usize);
 }
 
 /// From photos to fit, as a person starts it.
