@@ -86,6 +86,44 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!(etag(&client, "big.bin").await, plain);
 }
 
+#[tokio::test]
+async fn a_large_file_is_digested_once() {
+    let data = tempfile::tempdir().unwrap();
+    let (server, client) = start(data.path()).await;
+    client.create_bucket().bucket("photos").send().await.unwrap();
+    let file = data.path().join("photos/large.jpg");
+    let old = SystemTime::now() - Duration::from_secs(60);
+    let write = |byte: u8| {
+        fs::write(&file, vec![byte; 1 << 20]).unwrap();
+        fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+    };
+    let kept = || fs::read_dir(data.path().join(".fruitvec/etags")).into_iter().flatten().flatten();
+    write(0);
+    // It has just changed, whatever its time says: it may change again within a tick of the clock.
+    let zeros = etag(&client, "large.jpg").await;
+    assert_eq!(kept().count(), 0);
+    drop(server);
+
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let (server, client) = start(data.path()).await;
+    assert_eq!(etag(&client, "large.jpg").await, zeros);
+    drop(server);
+    let note = kept().next().unwrap().path();
+    let said = fs::read_to_string(&note).unwrap();
+    fs::write(&note, said.replace(zeros.trim_matches('"'), "kept")).unwrap();
+    let (server, client) = start(data.path()).await;
+    assert_eq!(etag(&client, "large.jpg").await, "\"kept\"");
+    drop(server);
+
+    // As large, and as old by its time, but another.
+    write(1);
+    let (_server, client) = start(data.path()).await;
+    let ones = etag(&client, "large.jpg").await;
+    assert!(ones != zeros && ones != "\"kept\"", "{ones}");
+    client.delete_object().bucket("photos").key("large.jpg").send().await.unwrap();
+    assert_eq!(kept().count(), 0);
+}
+
 async fn multipart(client: &Client, key: &str) -> String {
     let begun = client.create_multipart_upload().bucket("photos").key(key).send().await.unwrap();
     let id = begun.upload_id.unwrap();
