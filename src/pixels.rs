@@ -50,8 +50,8 @@ pub enum Fit {
     },
 }
 
-/// The longest side of a picture, as JPEG has it. A picture one pixel wide and millions high would be small until it is resized.
-pub const LONGEST_SIDE: u32 = 65_535;
+/// The longest side of a picture, as libjpeg has it. A picture one pixel wide and millions high would be small until it is resized.
+pub const LONGEST_SIDE: u32 = 65_500;
 
 /// What a photo may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,7 +271,7 @@ fn read_header(bytes: &[u8], limits: &Limits) -> Result<Read, Rejection> {
         ImageFormat::Jpeg => {
             let outline = jpeg::outline(bytes)?;
             limits.check_pixels((outline.width, outline.height))?;
-            let header = outline.header(bytes.len());
+            let header = outline.header();
             limits.check_memory(&header)?;
             outline.check_complete(bytes.len())?;
             (header, outline.orientation, Some(outline.samples()))

@@ -8,8 +8,7 @@
 //! photos that alone moves an embedding by more than a cosine of 0.9995. mozjpeg is the libjpeg that builds with a C compiler only. Where
 //! nasm is there when it is built, its assembler goes in: the same pixels (a test has their digest) in four fifths of the time.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use image::metadata::Orientation;
 use memchr::memchr;
@@ -23,6 +22,9 @@ use crate::reject::{RejectCode, Rejection};
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
 const APP1: u8 = 0xE1;
+/// Scans that a picture may have. Encoders write 20 at most, and the decoder goes through the whole picture for each, also for one that
+/// holds nothing.
+const SCANS: usize = 100;
 /// Samples along each side of a block of coefficients.
 const BLOCK: u64 = 8;
 
@@ -54,6 +56,7 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, Rejection> {
     let mut frame: Option<Frame> = None;
     let mut orientation = None;
     let mut first_scan = None;
+    let mut scans = 0;
     let mut complete = false;
     let mut position = 2;
     while let Some((marker, after)) = next_marker(bytes, position) {
@@ -69,8 +72,12 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, Rejection> {
             APP1 if orientation.is_none() => {
                 orientation = payload.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
             }
-            SOS if first_scan.is_none() => {
-                first_scan = payload.first().map(|components| usize::from(*components))
+            SOS => {
+                scans += 1;
+                if scans > SCANS {
+                    return Err(format::unsupported(&format!("JPEG with more than {SCANS} scans")));
+                }
+                first_scan = first_scan.or(payload.first().map(|components| usize::from(*components)));
             }
             _ => {}
         }
@@ -90,9 +97,9 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, Rejection> {
 }
 
 impl Outline {
-    /// Size as stored, and memory as the decoders take it: the pixels, a copy of the file, a few rows of blocks
-    /// of 16-bit samples, and for a progressive picture every coefficient.
-    pub(super) fn header(&self, file_bytes: usize) -> Header {
+    /// Size as stored, and memory as the decoder takes it: the pixels, a few rows of blocks of 16-bit samples, and for a
+    /// progressive picture every coefficient.
+    pub(super) fn header(&self) -> Header {
         let Frame { width, height, sampling, .. } = &self.frame;
         let widest = sampling.iter().map(|(across, _)| *across).max().unwrap_or(1);
         let tallest = sampling.iter().map(|(_, down)| *down).max().unwrap_or(1);
@@ -100,7 +107,7 @@ impl Outline {
         let blocks: u64 = sampling.iter().map(|(across, down)| units.0 * across * units.1 * down).sum();
         let coefficients = if self.buffered { blocks * BLOCK * BLOCK * 2 } else { 0 };
         let row = units.0 * widest * BLOCK * tallest * BLOCK * 2 * sampling.len() as u64;
-        let decoded_bytes = width * height * self.samples() + file_bytes as u64 + 3 * row + coefficients;
+        let decoded_bytes = width * height * self.samples() + 3 * row + coefficients;
         Header { width: self.width, height: self.height, decoded_bytes }
     }
 
@@ -147,8 +154,12 @@ impl Frame {
 /// Decodes a JPEG whose header, as stored, is known, at a scale.
 pub(super) fn raster(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
     // libjpeg tells of an error by unwinding with its words. It leaves nothing behind: what it had is dropped on the way.
-    catch_unwind(AssertUnwindSafe(|| decoded(bytes, header, scale)))
-        .unwrap_or_else(|words| Err(corrupt(&told(&*words).replace("libjpeg fatal error: ", ""))))
+    catch_unwind(AssertUnwindSafe(|| decoded(bytes, header, scale))).unwrap_or_else(|payload| {
+        match payload.downcast_ref::<String>().and_then(|words| words.strip_prefix("libjpeg fatal error: ")) {
+            Some(words) => Err(corrupt(words)),
+            None => resume_unwind(payload),
+        }
+    })
 }
 
 fn decoded(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
@@ -179,10 +190,6 @@ fn decoded(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Reject
 fn over_black(colour: u8, black: u8) -> u8 {
     let product = u32::from(colour) * u32::from(black) + 128;
     ((product + (product >> 8)) >> 8) as u8
-}
-
-fn told(words: &(dyn Any + Send)) -> &str {
-    words.downcast_ref::<String>().map_or("the decoder gives no reason", String::as_str)
 }
 
 /// The next marker that begins or ends something, and the position behind it. Stuffed zeros, fill bytes and

@@ -392,6 +392,24 @@ mod refusals {
     }
 
     #[test]
+    fn a_jpeg_of_very_many_scans_is_refused() {
+        let starts = |bytes: &[u8]| bytes.windows(2).filter(|marker| marker == b"\xFF\xDA").count();
+        let first = PROGRESSIVE.windows(2).position(|marker| marker == b"\xFF\xDA").unwrap();
+        // A scan without data costs ten bytes or so, and a walk over the whole picture.
+        let empty = &PROGRESSIVE[first..first + 2 + usize::from(PROGRESSIVE[first + 3])];
+        let (end, more) = (PROGRESSIVE.len() - 2, 100 - starts(PROGRESSIVE));
+        let of = |more| [&PROGRESSIVE[..end], &empty.repeat(more), &PROGRESSIVE[end..]].concat();
+        assert_eq!(starts(&of(more)), 100);
+        inspect(of(more), &Limits::default()).unwrap();
+        let refused = inspect(of(more + 1), &Limits::default()).unwrap_err();
+        assert_eq!(refused.code, RejectCode::UnsupportedFormat);
+        assert!(
+            refused.message.starts_with("JPEG with more than 100 scans is not decoded here"),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
     fn limits_are_the_callers() {
         let png = encoded(&textured(64, 64), ImageFormat::Png);
         let generous = Limits { bytes: png.len() as u64, pixels: 4096, decoded_bytes: 4096 * 3 };
@@ -498,7 +516,7 @@ mod scaled {
         let whole = encoded(&textured(517, 303), ImageFormat::Jpeg);
         let sampled = jpeg(517, 303, ColorSpace::JCS_RGB, false);
         let digests = [&whole, &sampled, PROGRESSIVE].map(|bytes| {
-            let header = crate::pixels::jpeg::outline(bytes).unwrap().header(bytes.len());
+            let header = crate::pixels::jpeg::outline(bytes).unwrap().header();
             let mut pixels = Vec::new();
             for part in [16, 8, 4, 1] {
                 let side = header.height / part;
@@ -675,7 +693,7 @@ mod memory {
         png[29..33].copy_from_slice(&checksum.to_be_bytes());
         let rejection = inspect(&png, &Limits::default()).unwrap_err();
         assert_eq!(rejection.code, RejectCode::TooManyPixels);
-        assert!(rejection.message.contains("no side may exceed 65535"), "{rejection}");
+        assert!(rejection.message.contains("no side may exceed 65500"), "{rejection}");
     }
 
     #[test]
