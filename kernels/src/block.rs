@@ -1,8 +1,8 @@
 //! One block of a network, band by band: some rows of its output at a time.
 //!
 //! For a band, the rows that the depthwise reads are made first, as far as the last band has not left them in the ring; then
-//! the depthwise makes the band's rows, then the project takes them to the output. Two blocks of channels (32 channels) go through the
-//! first two before the next two begin, so that the depthwise finds in the first cache what the expand has just put there.
+//! the depthwise makes the band's rows, then the project takes them to the output. Behind an expand, two blocks of channels (32 channels) go
+//! through the first two before the next two begin, so that the depthwise finds in the first cache what the expand has just put there.
 
 use std::ops::Range;
 

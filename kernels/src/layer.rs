@@ -112,7 +112,7 @@ pub struct Unsupported(pub(crate) String);
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "no network of the MobileNet family: {}", self.0)
+        formatter.write_str(&self.0)
     }
 }
 

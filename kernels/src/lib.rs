@@ -54,8 +54,8 @@
 //! The middle of a block is wide: 112 × 112 × 96 numbers are 4.8 MB. So a block makes some rows of its output at a time, a **band** (`block`):
 //! it expands the rows that the depthwise needs and has not got, makes the band's rows of the depthwise, and projects them. Rows that two
 //! bands read stay in a ring: row r of the map is row (r modulo ring) of the plane. The plan chooses the highest band whose middle
-//! stays within `plan::MIDDLE_BYTES`. Where one band is the whole map, the ring holds no more than the two planes that are under way, and the
-//! next two overwrite them in the first cache.
+//! stays within `plan::MIDDLE_BYTES`. Where one band is the whole map behind an expand, the ring holds no more than the two planes that are
+//! under way, and the next two overwrite them in the first cache.
 //!
 //! # Paths
 //!

@@ -90,7 +90,7 @@ impl Network {
     /// The embedding of a picture: rows from the top, pixels from the left, red, green, blue.
     ///
     /// # Panics
-    /// If the picture is not of the network's side, or the scratch is another network's.
+    /// If the picture is not of the network's side. With another network's scratch it panics, or the embedding means nothing.
     pub fn embed(&self, picture: &[u8], scratch: &mut Scratch) -> Vec<f32> {
         let mut embedding = vec![0.0; self.dimension];
         self.run(picture, scratch, &mut embedding, &mut ());

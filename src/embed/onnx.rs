@@ -113,7 +113,7 @@ impl<'a> Chain<'a> {
             ("Transpose", State::Unturned) if ints(node, "perm") == [0, 3, 1, 2] => {
                 self.state = State::Picture(NO_PADDING);
             }
-            ("Conv", _) => self.convolution(node)?,
+            ("Conv", State::Picture(_) | State::Map(_)) => self.convolution(node)?,
             ("Pad", State::Picture(NO_PADDING)) => self.state = State::Picture(self.pad(node)?),
             ("Pad", State::Map(NO_PADDING)) => self.state = State::Map(self.pad(node)?),
             ("BatchNormalization", State::Map(NO_PADDING)) => self.norm(node)?,
@@ -129,12 +129,13 @@ impl<'a> Chain<'a> {
 
     /// The chain's end is this node's output, and the last layer gives it.
     fn go_on(&mut self, node: &NodeProto) -> Result<(), Unsupported> {
+        let last = self.layers.len().checked_sub(1);
         if matches!(node.op_type.as_str(), "BatchNormalization" | "Clip" | "Relu") {
-            // It is part of the layer now, which gives what was before it no more.
-            self.names.remove(&self.at);
+            // It is part of the layer now, which gives what was before it no more, whatever that is called.
+            self.names.retain(|_, layer| Some(*layer) != last);
         }
         self.at = node.output.first().cloned().ok_or("it has no output")?;
-        if let (State::Map(NO_PADDING), Some(last)) = (&self.state, self.layers.len().checked_sub(1)) {
+        if let (State::Map(NO_PADDING), Some(last)) = (&self.state, last) {
             self.names.insert(self.at.clone(), last);
         }
         Ok(())
@@ -143,6 +144,9 @@ impl<'a> Chain<'a> {
     fn convolution(&mut self, node: &NodeProto) -> Result<(), Unsupported> {
         let [_, weights, bias @ ..] = &node.input[..] else { return Err("it has no weights".into()) };
         let (weights, shape) = (self.numbers(weights)?, self.shape(weights)?);
+        if weights.is_empty() {
+            return Err(format!("weights of {shape:?}"));
+        }
         let &[outputs, inputs, 3 | 1, 3 | 1] = &shape[..] else {
             return Err(format!("weights of {shape:?}"));
         };
@@ -150,7 +154,7 @@ impl<'a> Chain<'a> {
             Some(bias) => self.numbers(bias)?,
             None => vec![0.0; outputs],
         };
-        if bias.len() != outputs || outputs == 0 {
+        if bias.len() != outputs {
             return Err(format!("weights of {shape:?} and {} of a bias", bias.len()));
         }
         let strides = ints(node, "strides");
@@ -204,6 +208,9 @@ impl<'a> Chain<'a> {
             Some(name) => self.numbers(name)?.first().copied().unwrap_or(0.0),
             None => attribute(node, "value").map_or(0.0, |value| value.f),
         };
+        if node.input.get(3).is_some_and(|axes| !axes.is_empty()) {
+            return Err("it pads along some axes".into());
+        }
         let pads = match node.input.get(1) {
             Some(name) => self.integers(name)?,
             None => ints(node, "pads"),
@@ -299,7 +306,8 @@ impl<'a> Chain<'a> {
             let (raw, _) = tensor.raw_data.as_chunks();
             raw.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
         };
-        if numbers.len() != self.shape(name)?.iter().product::<usize>() {
+        let expected = self.shape(name)?.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
+        if Some(numbers.len()) != expected {
             return Err(format!("{name:?} has {} numbers, not those of its shape", numbers.len()));
         }
         Ok(numbers)

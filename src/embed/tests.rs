@@ -224,7 +224,7 @@ type Stranger = fn(&mut Graph, &str) -> String;
 /// Each is one node away from the family.
 #[test]
 fn any_other_graph_goes_to_tract() {
-    let strangers: [(&str, Stranger); 7] = [
+    let strangers: [(&str, Stranger); 8] = [
         ("Sigmoid", |g, x| g.add("Sigmoid", &[x], vec![])),
         ("MaxPool", |g, x| g.add("MaxPool", &[x], vec![ints("kernel_shape", &[2, 2])])),
         ("3, 3] in 1 groups", |g, x| g.conv(x, [8, 8, 3, 3], true, vec![ints("pads", &[1; 4])])),
@@ -238,6 +238,13 @@ fn any_other_graph_goes_to_tract() {
             let bare = g.depthwise(x);
             let normed = g.norm(&bare, 8);
             g.add("Add", &[&normed, &bare], vec![])
+        }),
+        // Nor under another name.
+        ("it adds something else than a layer", |g, x| {
+            let bare = g.depthwise(x);
+            let same = g.add("Identity", &[&bare], vec![]);
+            let positive = g.add("Relu", &[&same], vec![]);
+            g.add("Add", &[&positive, &bare], vec![])
         }),
         ("it takes something else than the node before it gives", |g, x| {
             let (first, second) = (g.depthwise(x), g.depthwise(x));
@@ -255,6 +262,35 @@ fn any_other_graph_goes_to_tract() {
         assert_eq!(of_graph(&card, &proto, None).unwrap().engine(), "tract 0.23");
         let error = of_graph(&card, &proto, Some(Engine::Native(None))).err().unwrap().to_string();
         assert!(error.contains("our kernels can't run it") && error.contains(words), "{error}");
+    }
+}
+
+/// What tract makes of them is its own affair.
+#[test]
+fn what_our_kernels_do_not_understand_they_do_not_take() {
+    let strangers: [(&str, Stranger); 4] = [
+        ("weights of [8, 0, 1, 1]", |g, x| g.conv(x, [8, 0, 1, 1], true, vec![])),
+        ("not those of its shape", |g, x| {
+            let weights = g.constant(&[1 << 32, 1 << 32, 1, 1], std::iter::empty());
+            g.add("Conv", &[x, &weights], vec![])
+        }),
+        ("it pads along some axes", |g, x| {
+            let (pads, axes) = (g.integers(&[0, 0, 1, 0, 0, 0, 0, 0]), g.integers(&[0, 1, 3, 2]));
+            g.add("Pad", &[x, &pads, "", &axes], vec![])
+        }),
+        ("not in this place", |g, x| {
+            let pooled = g.add("GlobalAveragePool", &[x], vec![]);
+            g.conv(&pooled, [8, 8, 1, 1], true, vec![])
+        }),
+    ];
+    for (words, stranger) in strangers {
+        let mut g = Graph::default();
+        let x = g.conv("picture", [8, 3, 3, 3], true, vec![]);
+        let x = stranger(&mut g, &x);
+        let embedding = g.add("GlobalAveragePool", &[&x], vec![]);
+        let graph = g.model(Layout::Nchw).graph.unwrap();
+        let error = onnx::layers(&graph, Layout::Nchw, &embedding).unwrap_err();
+        assert!(error.contains(words), "{error}");
     }
 }
 
