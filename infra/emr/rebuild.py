@@ -31,7 +31,7 @@ FIRST_STAGE = {"backfill": "backfill", "compact": "compact", "pca": "moments", "
 # Where bootstrap.sh has put the program, the model and its card.
 WORKER_FOLDER = "/opt/fruitvec"
 PROGRAM = "fruitvec"
-# An hour before launch terminates the cluster for its age: until a driver begins, a cluster is some twenty minutes old.
+# Some 40 minutes before launch terminates the cluster for its age: when a driver begins, a cluster may be twenty minutes old.
 DEADLINE_MINUTES = 660
 # What is left to end by itself after the deadline, seconds.
 PATIENCE = 60
