@@ -84,26 +84,38 @@ impl ETags {
     /// The `ETag` of the open file at this path, without quotes. The file is left at its beginning.
     pub(crate) fn of(&self, path: &Path, file: &mut File) -> io::Result<String> {
         let metadata = file.metadata()?;
-        let (stamp, changed) = (Stamp::of(&metadata)?, changed(&metadata)?);
+        let stamp = Stamp::of(&metadata)?;
         if let Some(etag) = self.find(path, stamp) {
             return Ok(etag);
         }
-        let changed_ns = Some(nanoseconds(changed));
-        let kept = self.kept(path, stamp, Why::Given, None);
-        let etag = match kept.or_else(|| self.kept(path, stamp, Why::Computed, changed_ns)) {
+        let etag = match self.kept(path, stamp, Why::Given, None) {
             Some(etag) => etag,
-            None => {
-                // Asked before it is read, for it may change meanwhile.
-                let settled = changed.elapsed().is_ok_and(|age| age >= SETTLED);
-                let etag = hex::encode(md5(file)?);
-                if stamp.size >= LARGE && settled {
-                    // Where nothing can be written, it is computed again.
-                    drop(self.keep(path, Why::Computed, &Kept { etag: etag.clone(), stamp, changed_ns }));
-                }
-                etag
-            }
+            None if stamp.size < LARGE => hex::encode(md5(file)?),
+            None => self.of_large(path, file, stamp, changed(&metadata)?)?,
         };
         self.insert(path, stamp, &etag);
+        Ok(etag)
+    }
+
+    /// The MD5 of a large file: as it is kept, or else computed, and then kept.
+    fn of_large(
+        &self,
+        path: &Path,
+        file: &mut File,
+        stamp: Stamp,
+        changed: SystemTime,
+    ) -> io::Result<String> {
+        let changed_ns = Some(nanoseconds(changed));
+        if let Some(etag) = self.kept(path, stamp, Why::Computed, changed_ns) {
+            return Ok(etag);
+        }
+        // Asked before it is read, for it may change meanwhile.
+        let settled = changed.elapsed().is_ok_and(|age| age >= SETTLED);
+        let etag = hex::encode(md5(file)?);
+        if settled {
+            // Where nothing can be written, it is computed again.
+            drop(self.keep(path, Why::Computed, &Kept { etag: etag.clone(), stamp, changed_ns }));
+        }
         Ok(etag)
     }
 
