@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Intercept;
+use aws_sdk_s3::config::retry::RetryConfig;
 use fruitvec::embed::Embedder;
 use fruitvec::error::Result;
 use fruitvec::event::{self, Delivery};
@@ -98,6 +100,12 @@ impl World {
         let store = Store::new(client.clone());
         let ingest = ingest(&store, limits);
         Self { server, client, store, ingest, told, data }
+    }
+
+    /// Its S3, each call seen by this one, and none made twice.
+    pub(crate) fn intercepted(&self, by: impl Intercept + 'static) -> Store {
+        let config = self.client.config().to_builder().retry_config(RetryConfig::disabled());
+        Store::new(Client::from_conf(config.interceptor(by).build()))
     }
 
     pub(crate) async fn put(&self, key: &str, bytes: impl Into<bytes::Bytes>) {

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::{
     BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
 };
-use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use fruitvec::fits::Asked;
@@ -74,8 +72,7 @@ impl Intercept for Crash {
 fn crashing(world: &World, at: usize, end: End) -> (Store, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let crash = Crash { calls: Arc::clone(&calls), at, end };
-    let config = world.client.config().to_builder().retry_config(RetryConfig::disabled()).interceptor(crash);
-    (Store::new(Client::from_conf(config.build())), calls)
+    (world.intercepted(crash), calls)
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use fruitvec::commit::commit;
@@ -17,7 +15,6 @@ use fruitvec::pca::Fit;
 use fruitvec::plan::Wishes;
 use fruitvec::refit::{FitRecord, newest};
 use fruitvec::run::{Job, Stage};
-use fruitvec::store::Store;
 
 use super::{confirmed, current, driven, held, key, part, planned, record, run, without_grace, worker};
 use crate::fixture::{RESULTS, Toy, World, photo};
@@ -250,9 +247,7 @@ async fn a_task_is_done_when_all_that_it_projects_is_there() {
     let (tasks, _) = planned(&run, Stage::Project, &confirmed()).await.unwrap();
     assert_eq!(tasks.len(), 1);
     for projection in [0, PARTS as usize - 1] {
-        let refusing = Refusing { projection, put: AtomicUsize::new(0) };
-        let config = world.client.config().to_builder().retry_config(RetryConfig::disabled());
-        let store = Store::new(Client::from_conf(config.interceptor(refusing).build()));
+        let store = world.intercepted(Refusing { projection, put: AtomicUsize::new(0) });
         let outcome = worker(&store).work(&tasks[0]).await.unwrap();
         assert_eq!(outcome.state, State::Failed, "{projection}");
         assert!(outcome.errors[0].contains("refused"), "{:?}", outcome.errors);
