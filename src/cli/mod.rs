@@ -13,6 +13,7 @@ pub(crate) mod batch;
 pub(crate) mod demo;
 pub(crate) mod models;
 pub(crate) mod pca;
+#[path = "buckets.rs"]
 pub(crate) mod place;
 pub(crate) mod rebuild;
 #[cfg(feature = "local")]

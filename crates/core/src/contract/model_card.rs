@@ -14,18 +14,18 @@ pub const DEFAULT_MODEL: &str = "fruit-mobilenetv2-035-128";
 
 /// The cards of `models/`.
 const CARDS: [&str; 6] = [
-    include_str!("../models/fruit-mobilenetv2-035-128.toml"),
-    include_str!("../models/mobilenetv2-keras.toml"),
-    include_str!("../models/mobilenetv1.toml"),
-    include_str!("../models/mobilenetv2-12.toml"),
-    include_str!("../models/resnet50-v1-12.toml"),
-    include_str!("../models/efficientnet-lite4-11.toml"),
+    include_str!("../../../../models/fruit-mobilenetv2-035-128.toml"),
+    include_str!("../../../../models/mobilenetv2-keras.toml"),
+    include_str!("../../../../models/mobilenetv1.toml"),
+    include_str!("../../../../models/mobilenetv2-12.toml"),
+    include_str!("../../../../models/resnet50-v1-12.toml"),
+    include_str!("../../../../models/efficientnet-lite4-11.toml"),
 ];
 
 /// The bundled file. What is deployed carries its model as a file beside the program instead.
 #[cfg(feature = "local")]
 const BUNDLED: &[(&str, &[u8])] =
-    &[(DEFAULT_MODEL, include_bytes!("../models/fruit-mobilenetv2-035-128.onnx"))];
+    &[(DEFAULT_MODEL, include_bytes!("../../../../models/fruit-mobilenetv2-035-128.onnx"))];
 #[cfg(not(feature = "local"))]
 const BUNDLED: &[(&str, &[u8])] = &[];
 

@@ -9,6 +9,7 @@ mod decode;
 mod format;
 mod jpeg;
 #[cfg(debug_assertions)]
+#[path = "panic_injection.rs"]
 mod poison;
 mod resize;
 mod scale;

@@ -11,7 +11,9 @@
 mod conditions;
 mod content_type;
 mod credentials;
+#[path = "../../../src/ingest/notification_loop.rs"]
 pub mod dispatch;
+#[path = "staged_object.rs"]
 mod draft;
 mod etags;
 mod keys;
@@ -19,8 +21,11 @@ mod listing;
 mod notification;
 mod objects;
 mod protocol;
+#[path = "request_body.rs"]
 mod receive;
+#[path = "error.rs"]
 mod refusal;
+#[path = "response_body.rs"]
 mod send;
 mod server;
 mod uploads;
