@@ -38,10 +38,11 @@ pub mod drive;
 pub mod embed;
 #[path = "../crates/core/src/error.rs"]
 pub mod error;
-#[path = "../crates/core/src/contract/event.rs"]
+#[path = "../crates/core/src/contract/event/mod.rs"]
 pub mod event;
 #[path = "batch/pca/plan.rs"]
 pub mod fits;
+#[path = "ingest/pipeline.rs"]
 pub mod ingest;
 #[path = "../crates/core/src/s3/parallel_list.rs"]
 pub mod listing;
@@ -62,11 +63,11 @@ pub mod partition;
 pub mod photo;
 #[path = "table/column_chunks.rs"]
 mod pieces;
-#[path = "image/mod.rs"]
+#[path = "image/probe.rs"]
 pub mod pixels;
 #[path = "batch/plan.rs"]
 pub mod plan;
-#[path = "batch/pca/plot/mod.rs"]
+#[path = "batch/pca/plot/page.rs"]
 pub mod plot;
 #[path = "batch/pca/moments.rs"]
 mod portion;

@@ -5,9 +5,11 @@ mod engine;
 #[cfg(feature = "tract")]
 mod native;
 #[cfg(feature = "tract")]
+#[path = "onnx/chain.rs"]
 mod onnx;
 #[cfg(feature = "tract")]
 #[cfg(test)]
+#[path = "tests/networks.rs"]
 mod tests;
 #[cfg(feature = "tract")]
 mod tract;

@@ -8,26 +8,34 @@
 //! Objects are plain files: `<data>/results/embeddings/model=x/date=2026-11-23/abc.parquet` is the object with that
 //! key in the bucket `results`, for `DuckDB` or pandas to open. What a file name can't hold is encoded: see `keys`.
 
+#[path = "http/conditions.rs"]
 mod conditions;
+#[path = "http/content_type.rs"]
 mod content_type;
 mod credentials;
 #[path = "../../../src/ingest/notification_loop.rs"]
 pub mod dispatch;
-#[path = "staged_object.rs"]
+#[path = "storage/staged_object.rs"]
 mod draft;
+#[path = "storage/etag_cache.rs"]
 mod etags;
+#[path = "storage/key_path.rs"]
 mod keys;
+#[path = "storage/listing.rs"]
 mod listing;
 mod notification;
+#[path = "storage/object_folder.rs"]
 mod objects;
+#[path = "http/operations.rs"]
 mod protocol;
-#[path = "request_body.rs"]
+#[path = "http/request_body.rs"]
 mod receive;
-#[path = "error.rs"]
+#[path = "storage/error.rs"]
 mod refusal;
-#[path = "response_body.rs"]
+#[path = "http/response_body.rs"]
 mod send;
 mod server;
+#[path = "storage/multipart.rs"]
 mod uploads;
 
 use aws_sdk_s3::Client;

@@ -72,20 +72,27 @@
 //! without the path's features; and a tile's loops must have counts that the compiler knows, or its sums go to memory.
 
 mod block;
+#[path = "kernel/depthwise.rs"]
 mod depthwise;
 mod lanes;
 mod layer;
 mod network;
+#[path = "kernel/pack.rs"]
 mod pack;
+#[path = "isa.rs"]
 mod path;
+#[path = "peak_flops.rs"]
 mod peak;
 mod plan;
+#[path = "kernel/pointwise.rs"]
 mod pointwise;
+#[path = "kernel/pool.rs"]
 mod pool;
 mod profile;
 #[cfg(test)]
 mod reference;
 mod simd;
+#[path = "kernel/stem.rs"]
 mod stem;
 #[cfg(test)]
 mod tests;

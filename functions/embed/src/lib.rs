@@ -16,6 +16,7 @@
 //! * One bad message or photo costs no other.
 //! * An invocation ends before Lambda ends it. What there was no time for is handed back, and goes first when it comes again.
 
+#[path = "response.rs"]
 mod answer;
 mod batch;
 mod failure;

@@ -8,6 +8,7 @@
 //!              └─ sweep, ended clusters, failed steps
 //! ```
 
+#[path = "lease/acquire.rs"]
 mod claim;
 mod config;
 mod emr;
@@ -15,10 +16,15 @@ mod error;
 mod event;
 mod executor;
 mod function;
+#[path = "launch_request.rs"]
 mod job;
+#[path = "launcher.rs"]
 mod launch;
+#[path = "lease/file.rs"]
 mod lease;
+#[path = "cluster_request.rs"]
 mod specification;
+#[path = "change_detection.rs"]
 mod work;
 
 pub use self::config::*;

@@ -5,11 +5,15 @@
 //!             └─ refusal (RFC 9457) ────────────────────────────────────────┘
 //! ```
 
+#[path = "respond.rs"]
 mod answer;
 mod config;
+#[path = "media_type.rs"]
 mod media;
+#[path = "problem.rs"]
 mod refusal;
 mod request;
+#[path = "presigner.rs"]
 mod uploads;
 
 pub use self::answer::{Answer, answer};

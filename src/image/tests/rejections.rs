@@ -8,8 +8,8 @@ use super::*;
 
 const QUADRANTS: [[u8; 3]; 4] = [[200, 40, 30], [40, 160, 60], [30, 60, 200], [230, 210, 50]];
 const WHITE: [u8; 3] = [255; 3];
-const PROGRESSIVE: &[u8] = include_bytes!("../../tests/photos/progressive.jpg");
-const LOSSY_WEBP: &[u8] = include_bytes!("../../tests/photos/lossy.webp");
+const PROGRESSIVE: &[u8] = include_bytes!("../../../tests/photos/progressive.jpg");
+const LOSSY_WEBP: &[u8] = include_bytes!("../../../tests/photos/lossy.webp");
 
 /// 32×32: red and green above blue and yellow.
 fn quadrants() -> DynamicImage {
@@ -108,18 +108,18 @@ mod formats {
 
     #[test]
     fn cmyk_becomes_rgb_from_an_inverted_adobe_jpeg_and_from_a_tiff() {
-        assert_shows(include_bytes!("../../tests/photos/cmyk.jpg"), QUADRANTS, 6);
-        assert_shows(include_bytes!("../../tests/photos/cmyk.tif"), QUADRANTS, 1);
+        assert_shows(include_bytes!("../../../tests/photos/cmyk.jpg"), QUADRANTS, 6);
+        assert_shows(include_bytes!("../../../tests/photos/cmyk.tif"), QUADRANTS, 1);
     }
 
     #[test]
     fn palettes_and_single_bits_become_rgb() {
         let [red, green, blue, _] = QUADRANTS;
-        assert_shows(include_bytes!("../../tests/photos/palette.bmp"), QUADRANTS, 0);
-        assert_shows(include_bytes!("../../tests/photos/palette.png"), [red, green, blue, WHITE], 0);
+        assert_shows(include_bytes!("../../../tests/photos/palette.bmp"), QUADRANTS, 0);
+        assert_shows(include_bytes!("../../../tests/photos/palette.png"), [red, green, blue, WHITE], 0);
         for bytes in [
-            &include_bytes!("../../tests/photos/one_bit.png")[..],
-            &include_bytes!("../../tests/photos/one_bit.tif")[..],
+            &include_bytes!("../../../tests/photos/one_bit.png")[..],
+            &include_bytes!("../../../tests/photos/one_bit.tif")[..],
         ] {
             assert_shows(bytes, [[0; 3], WHITE, [0; 3], WHITE], 0);
         }
@@ -731,7 +731,7 @@ fn specimens() -> Vec<Vec<u8>> {
     .map(|format| encoded(&picture, format))
     .to_vec();
     files.extend([PROGRESSIVE, LOSSY_WEBP].map(<[u8]>::to_vec));
-    files.push(include_bytes!("../../tests/photos/cmyk.tif").to_vec());
+    files.push(include_bytes!("../../../tests/photos/cmyk.tif").to_vec());
     files
 }
 

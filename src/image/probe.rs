@@ -7,6 +7,7 @@
 
 mod decode;
 mod format;
+#[path = "jpeg_segments.rs"]
 mod jpeg;
 #[cfg(debug_assertions)]
 #[path = "panic_injection.rs"]
@@ -296,4 +297,5 @@ fn turned(header: Header, orientation: Orientation) -> Header {
 }
 
 #[cfg(test)]
+#[path = "tests/rejections.rs"]
 mod tests;
