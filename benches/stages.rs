@@ -1,25 +1,27 @@
-//! Each stage of the work on its own, with the bundled model, on one painted photo of 100 × 100 pixels:
-//! `cargo bench --bench stages`. How they compare with other tools: `benches/side_by_side`.
+//! Benchmarks of each stage on its own, with the bundled model: `cargo bench --bench stages`.
+//!
+//! The photo has 100 × 100 pixels. `benches/side_by_side.py` compares the stages with other tools.
 
-#![allow(clippy::unwrap_used, reason = "what fails here must end the run")]
+#![allow(clippy::unwrap_used, reason = "a failure must end the run")]
 
 use std::hint::black_box;
 use std::io::Cursor;
 use std::time::Duration;
 
+use ::image::ImageFormat;
 use criterion::{BatchSize, Criterion};
+use fruitvec::contract::limits::Limits;
+use fruitvec::contract::model_card::{DEFAULT_MODEL, ModelCard};
+use fruitvec::contract::photo::Photo;
 use fruitvec::embed::{self, Embedder};
-use fruitvec::local::painter;
-use fruitvec::model::{DEFAULT_MODEL, ModelCard};
+use fruitvec::image;
 use fruitvec::moments::Moments;
 use fruitvec::pca::Fit;
-use fruitvec::photo::Photo;
-use fruitvec::pixels::{self, Limits};
-use fruitvec::table::{self, Encoded, Row};
-use image::ImageFormat;
+use fruitvec::table::{self, PartReader, Row};
+use fruitvec_sample_photos as sample_photos;
 use time::OffsetDateTime;
 
-/// Rows in a part, as many as `demo` puts into one.
+/// Rows in a part: the batch size of `demo`.
 const ROWS: usize = 128;
 
 fn main() {
@@ -30,31 +32,31 @@ fn main() {
         .configure_from_args();
     let card = ModelCard::find(DEFAULT_MODEL, None).unwrap();
     let embedder = embed::load(&card, None).unwrap();
-    of_a_photo(&mut criterion, &*embedder);
-    of_a_part(&mut criterion, &card);
-    of_a_fit(&mut criterion, card.dimension);
+    bench_photo(&mut criterion, &*embedder);
+    bench_part(&mut criterion, &card);
+    bench_fit(&mut criterion, card.dimension);
     criterion.final_summary();
 }
 
-fn of_a_photo(criterion: &mut Criterion, embedder: &dyn Embedder) {
+fn bench_photo(criterion: &mut Criterion, embedder: &dyn Embedder) {
     let (input, limits) = (&embedder.card().input, Limits::default());
     let jpeg = jpeg();
-    let pending = pixels::inspect(&jpeg, &limits).unwrap();
-    let square = pending.square(input.side, input.fit, input.filter).unwrap();
+    let probed = image::probe(&jpeg, &limits).unwrap();
+    let image = probed.input_image(input.side, input.fit, input.filter).unwrap();
     let mut group = criterion.benchmark_group("photo");
-    group.bench_function("inspect", |b| b.iter(|| pixels::inspect(black_box(&jpeg), &limits).unwrap()));
-    // To its own size: nothing is resized.
-    group.bench_function("decode", |b| b.iter(|| pending.square(100, input.fit, input.filter).unwrap()));
+    group.bench_function("probe", |b| b.iter(|| image::probe(black_box(&jpeg), &limits).unwrap()));
+    // To its own size, so that nothing is resized.
+    group.bench_function("decode", |b| b.iter(|| probed.input_image(100, input.fit, input.filter).unwrap()));
     group.bench_function("decode and resize", |b| {
-        b.iter(|| pending.square(input.side, input.fit, input.filter).unwrap());
+        b.iter(|| probed.input_image(input.side, input.fit, input.filter).unwrap());
     });
-    group.bench_function("embed", |b| b.iter(|| embedder.embed(black_box(&square)).unwrap()));
+    group.bench_function("embed", |b| b.iter(|| embedder.embed(black_box(&image)).unwrap()));
     group.finish();
 }
 
-fn of_a_part(criterion: &mut Criterion, card: &ModelCard) {
+fn bench_part(criterion: &mut Criterion, card: &ModelCard) {
     let mut rows: Vec<Row> = (0..ROWS).map(|number| row(number, card.dimension)).collect();
-    let part = Encoded::new("part", table::encode(&mut rows, card).unwrap().into());
+    let part = PartReader::new("part", table::encode(&mut rows, card).unwrap().into());
     let mut group = criterion.benchmark_group(format!("part of {ROWS} rows"));
     group.bench_function("encode", |b| b.iter(|| table::encode(black_box(&mut rows), card).unwrap()));
     group.bench_function("read keys", |b| {
@@ -66,7 +68,7 @@ fn of_a_part(criterion: &mut Criterion, card: &ModelCard) {
     group.finish();
 }
 
-fn of_a_fit(criterion: &mut Criterion, dimension: usize) {
+fn bench_fit(criterion: &mut Criterion, dimension: usize) {
     let rows = numbers(1024 * dimension);
     let mut moments = Moments::empty(dimension);
     moments.add_rows(&rows).unwrap();
@@ -90,7 +92,7 @@ fn of_a_fit(criterion: &mut Criterion, dimension: usize) {
 
 fn jpeg() -> Vec<u8> {
     let mut jpeg = Cursor::new(Vec::new());
-    painter::paint(painter::Kind::Kiwi, 0, 100).write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
+    sample_photos::paint(sample_photos::Kind::Kiwi, 0, 100).write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
     jpeg.into_inner()
 }
 
@@ -107,8 +109,9 @@ fn row(number: usize, dimension: usize) -> Row {
     Row { photo, width: 100, height: 100, embedding, embedded_at: last_modified, made_by: "bench".into() }
 }
 
-/// Numbers as of an embedding: from 0 to 6, and often 0. From a linear congruential generator (Knuth's MMIX).
+/// Numbers like those of an embedding: from 0 to 6, and often 0.
 fn numbers(count: usize) -> Vec<f32> {
+    // The linear congruential generator of Knuth's MMIX.
     let states = std::iter::successors(Some(1_u64), |state| {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
     });

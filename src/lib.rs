@@ -1,100 +1,31 @@
-//! Photos of fruit in S3 become MobileNetV2 embeddings in Parquet, and a PCA over all of them.
+//! Turns photos of fruit in S3 into MobileNetV2 embeddings in Parquet, and fits a PCA to all of
+//! them.
 //!
-//! The way of a photo through this crate:
+//! A photo on its way through this crate, and a batch run over all photos:
 //!
 //! ```text
-//! event ──▶ ingest ──▶ store (get) ──▶ pixels ──▶ embed ──▶ table ──▶ store (put)      one photo
-//! store ──▶ snapshot ──▶ current ──▶ moments ──▶ pca ──▶ plot ──▶ store                all of them
+//! event ──▶ ingest ──▶ s3 (get) ──▶ image ──▶ embed ──▶ table ──▶ s3 (put)
+//! plan  ──▶ work   ──▶ commit                                         backfill, compact, pca
 //! ```
 //!
-//! A batch [`run`] does the same for all photos at once, here or on a cluster: [`plan`] ──▶ [`task`]s ──▶ [`work`] ──▶ [`outcome`]s ──▶
-//! [`commit`].
+//! The layers, lowest first. A layer imports only layers listed before it, which a test checks
+//! (`tests/it/layers.rs`).
 //!
-//! Pure: [`event`], [`photo`], [`pixels`], [`embed`], [`table`], [`partition`], [`current`], [`moments`], [`pca`], [`plot`], [`metrics`].
-//! They talk to S3: [`store`], and by it [`ingest`], [`snapshot`], [`refit`], [`reject`], [`removal`], and the phases of a batch.
+//! ```text
+//! fruitvec-core   contract, s3, error, config: what all programs share
+//! image           bytes ──▶ upright square RGB image
+//! embed           image ──▶ embedding
+//! table           parts, rejects and removals in S3, and which rows are current
+//! ingest          deliveries ──▶ outcomes
+//! batch           a run over all photos, in stages: backfill, compact, pca
+//! cli             the commands, in the binary
+//! ```
 
+pub use fruitvec_core::{blocking, config, contract, error, metrics, rejection, s3};
 pub use fruitvec_pca::{moments, pca};
 
-#[path = "../crates/core/src/s3/prefetch.rs"]
-mod ahead;
-#[path = "../crates/core/src/blocking.rs"]
-mod apart;
-#[path = "batch/backfill/plan.rs"]
-pub mod backfill;
-#[path = "../crates/core/src/s3/write_behind.rs"]
-mod behind;
-#[path = "batch/commit.rs"]
-pub mod commit;
-#[path = "batch/compact/plan.rs"]
-pub mod compact;
-#[path = "../crates/core/src/config.rs"]
-pub mod config;
-#[path = "table/current_rows.rs"]
-pub mod current;
-#[path = "ingest/deadline.rs"]
-mod deadline;
-#[path = "batch/run_local.rs"]
-pub mod drive;
+pub mod batch;
 pub mod embed;
-#[path = "../crates/core/src/error.rs"]
-pub mod error;
-#[path = "../crates/core/src/contract/event/mod.rs"]
-pub mod event;
-#[path = "batch/pca/plan.rs"]
-pub mod fits;
-#[path = "ingest/pipeline.rs"]
+pub mod image;
 pub mod ingest;
-#[path = "../crates/core/src/s3/parallel_list.rs"]
-pub mod listing;
-#[cfg(feature = "local")]
-#[path = "../crates/embedded-s3/src/lib.rs"]
-pub mod local;
-#[path = "ingest/memory_budget.rs"]
-mod memory;
-#[path = "../crates/core/src/metrics.rs"]
-pub mod metrics;
-#[path = "../crates/core/src/contract/model_card.rs"]
-pub mod model;
-#[path = "batch/outcome.rs"]
-pub mod outcome;
-#[path = "../crates/core/src/contract/layout.rs"]
-pub mod partition;
-#[path = "../crates/core/src/contract/photo.rs"]
-pub mod photo;
-#[path = "table/column_chunks.rs"]
-mod pieces;
-#[path = "image/probe.rs"]
-pub mod pixels;
-#[path = "batch/plan.rs"]
-pub mod plan;
-#[path = "batch/pca/plot/page.rs"]
-pub mod plot;
-#[path = "batch/pca/moments.rs"]
-mod portion;
-#[cfg(feature = "cli")]
-#[path = "cli/model_download.rs"]
-pub mod pull;
-#[path = "batch/pca/projection.rs"]
-mod reduced;
-#[path = "batch/pca/publish.rs"]
-pub mod refit;
-#[path = "table/reject.rs"]
-pub mod reject;
-#[path = "table/removal.rs"]
-pub mod removal;
-#[path = "batch/compact/rewrite.rs"]
-mod rewrite;
-#[path = "batch/run.rs"]
-pub mod run;
-#[path = "table/snapshot.rs"]
-pub mod snapshot;
-#[path = "../crates/core/src/s3/client.rs"]
-pub mod store;
-#[path = "batch/compact/delete.rs"]
-mod sweep;
-#[path = "table/part_reader.rs"]
 pub mod table;
-#[path = "batch/task.rs"]
-pub mod task;
-#[path = "batch/work.rs"]
-pub mod work;

@@ -1,6 +1,6 @@
 //! The command line.
 
-// Talking to a person is what a command line is for.
+// A command line talks to people.
 #![allow(clippy::print_stderr)]
 
 mod cli;
@@ -9,49 +9,45 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Photos of fruit become MobileNetV2 embeddings in Parquet, and a PCA over all of them.
+/// Turns photos of fruit into MobileNetV2 embeddings in Parquet, and fits a PCA to all of them.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 enum Command {
-    /// The whole job on this machine: photos in, embeddings in Parquet, PCA out.
-    #[cfg(feature = "local")]
+    /// Do the whole job on this machine: photos in, embeddings in Parquet, PCA out.
     Demo(cli::demo::Demo),
-    /// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
-    #[cfg(feature = "local")]
+    /// Run the embedded S3 and embed every uploaded photo, until Ctrl-C.
     Serve(cli::serve::Serve),
-    /// Make the table what S3 holds, compact it, and refit the PCA.
+    /// Synchronise the table with S3, compact it, and refit the PCA.
     Rebuild(cli::rebuild::Rebuild),
-    /// Show how the table stands beside S3; nothing is changed.
+    /// Show how the table compares with S3. Changes nothing.
     Status(cli::status::Status),
-    /// Refit the PCA over all current rows.
+    /// Refit the PCA to all current rows.
     Pca(cli::pca::Pca),
-    /// Print what a stage of a run has to do, one task a line.
-    Plan(cli::batch::Plan),
-    /// Do the tasks on the standard input, and print what became of each.
-    Work(cli::batch::Work),
-    /// Make the result of a stage from the outcomes on the standard input.
-    Commit(cli::batch::Commit),
-    /// See, check and fetch the models.
+    /// Print the tasks of a stage, one per line.
+    Plan(cli::batch::PlanCommand),
+    /// Execute the tasks on standard input, and print their outcomes, one per line.
+    Work(cli::batch::WorkCommand),
+    /// Commit the outcomes on standard input, and print the result with the next stage as one line.
+    Commit(cli::batch::CommitCommand),
+    /// List, verify and download models.
     #[command(subcommand)]
     Models(cli::models::Models),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Command::parse() {
-        #[cfg(feature = "local")]
-        Command::Demo(demo) => demo.run().await,
-        #[cfg(feature = "local")]
-        Command::Serve(serve) => serve.run().await,
-        Command::Rebuild(rebuild) => rebuild.run().await,
-        Command::Status(status) => status.run().await,
-        Command::Pca(pca) => pca.run().await,
-        Command::Plan(plan) => plan.run().await,
-        Command::Work(work) => work.run().await,
-        Command::Commit(commit) => commit.run().await,
-        Command::Models(models) => models.run(),
+    let result = match Command::parse() {
+        Command::Demo(command) => command.run().await,
+        Command::Serve(command) => command.run().await,
+        Command::Rebuild(command) => command.run().await,
+        Command::Status(command) => command.run().await,
+        Command::Pca(command) => command.run().await,
+        Command::Plan(command) => command.run().await,
+        Command::Work(command) => command.run().await,
+        Command::Commit(command) => command.run().await,
+        Command::Models(command) => command.run(),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

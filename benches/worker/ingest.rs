@@ -1,32 +1,34 @@
-//! Ingest, from deliveries to parts, against the embedded S3: in this process, as in `demo`, or in another, where its CPU time can be
-//! told from ours.
+//! Ingest of whole batches against the embedded S3.
+//!
+//! The server runs in this process, as in `demo`, or in another process, which separates its CPU
+//! time from that of ingest.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
+use fruitvec::contract::event::{Change, Delivery};
+use fruitvec::contract::limits::Limits;
 use fruitvec::embed::Embedder;
-use fruitvec::event::{Change, Delivery};
-use fruitvec::ingest::{Ingest, Outcome};
-use fruitvec::local::{self, Credentials, Server};
-use fruitvec::pixels::Limits;
-use fruitvec::store::Store;
+use fruitvec::ingest::{DeliveryOutcome, Ingest};
+use fruitvec::s3::Store;
+use fruitvec_embedded_s3::{Credentials, Server, client};
 use time::OffsetDateTime;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{converse, embedder, nanoseconds};
+use crate::{answer_lines, embedder, nanoseconds};
 
-/// Deliveries in a batch where no other number is asked for: as many as `demo` takes.
+/// The default number of deliveries in a batch, as in `demo`.
 const BATCH: usize = 128;
 
-/// Puts the photos, then answers `THREADS [BATCH]`: all of them are ingested, on so many threads, so many at a time, to a results
-/// bucket that is new.
+/// Puts the photos, then answers lines of `THREADS [BATCH]`. For each line, it ingests all photos
+/// into a new results bucket.
 pub(crate) fn answer(model: &str, paths: &[PathBuf], data: &str, endpoint: Option<&&str>) {
     let embedder = embedder(model);
     let runtime = runtime();
     let (client, _server) = match endpoint {
-        Some(endpoint) => (reached(Path::new(data), endpoint), None),
+        Some(endpoint) => (client_of(Path::new(data), endpoint), None),
         None => {
             let server = runtime.block_on(Server::start(Path::new(data), 0)).unwrap();
             (server.client(), Some(server))
@@ -34,18 +36,18 @@ pub(crate) fn answer(model: &str, paths: &[PathBuf], data: &str, endpoint: Optio
     };
     let deliveries = runtime.block_on(put(&client, paths));
     let mut round = 0;
-    converse(|asked| {
-        let mut numbers = asked.split_whitespace().map(|number| number.parse().unwrap());
+    answer_lines(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap());
         let (threads, batch) = (numbers.next().unwrap(), numbers.next().unwrap_or(BATCH));
         round += 1;
         let results = format!("results-{round}");
         runtime.block_on(client.create_bucket().bucket(&results).send()).unwrap();
         let ingest = ingest(&client, &results, &embedder, threads);
-        nanoseconds(|| runtime.block_on(all(&ingest, &deliveries, batch))).to_string()
+        nanoseconds(|| runtime.block_on(ingest_all(&ingest, &deliveries, batch))).to_string()
     });
 }
 
-/// An S3 server that says where it is, and ends with its standard input.
+/// Runs an S3 server until standard input ends. Prints its endpoint first.
 pub(crate) fn serve(data: &str) {
     let runtime = runtime();
     let server = runtime.block_on(Server::start(Path::new(data), 0)).unwrap();
@@ -57,8 +59,8 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
-/// A client of the server in the other process, which keeps its credentials in the folder of the data.
-fn reached(data: &Path, endpoint: &str) -> Client {
+/// A client of the server in the other process, whose credentials are in its data folder.
+fn client_of(data: &Path, endpoint: &str) -> Client {
     let file = std::fs::read_to_string(data.join(".fruitvec/credentials")).unwrap();
     let value = |name: &str| {
         let line = file.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -68,9 +70,10 @@ fn reached(data: &Path, endpoint: &str) -> Client {
         access_key_id: value("aws_access_key_id"),
         secret_access_key: value("aws_secret_access_key"),
     };
-    local::client(endpoint, &credentials)
+    client(endpoint, &credentials)
 }
 
+/// Puts the photos. Returns their deliveries.
 async fn put(client: &Client, paths: &[PathBuf]) -> Vec<Delivery> {
     client.create_bucket().bucket("photos").send().await.unwrap();
     let store = Store::new(client.clone());
@@ -88,10 +91,10 @@ fn ingest(client: &Client, results: &str, embedder: &Arc<dyn Embedder>, threads:
     Ingest::new(Store::new(client.clone()), results, Arc::clone(embedder), Limits::default(), threads)
 }
 
-async fn all(ingest: &Ingest, deliveries: &[Delivery], batch: usize) {
+async fn ingest_all(ingest: &Ingest, deliveries: &[Delivery], batch: usize) {
     for batch in deliveries.chunks(batch) {
         for outcome in ingest.ingest(batch).await {
-            assert!(matches!(outcome, Outcome::Embedded { already: false, .. }), "{outcome:?}");
+            assert!(matches!(outcome, DeliveryOutcome::Embedded { already: false, .. }), "{outcome:?}");
         }
     }
 }

@@ -1,37 +1,41 @@
-//! The stages of one photo, each on photos that lie in memory.
+//! The stages of one photo, with input in memory.
 
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use fruitvec::embed::Embedder;
-use fruitvec::photo::Photo;
-use fruitvec::pixels::{self, Filter, Fit, Limits, Square};
+use fruitvec::contract::limits::Limits;
+use fruitvec::contract::model_card::{Filter, ResizeMode};
+use fruitvec::contract::photo::Photo;
+use fruitvec::embed::{Embedder, model_file};
+use fruitvec::image::{self, InputImage};
 use fruitvec::table::{self, Row};
 use time::OffsetDateTime;
 
-use crate::{converse, embedder, models_dir, nanoseconds, square};
+use crate::{answer_lines, embedder, input_image, models_dir, nanoseconds};
 
-/// What the stages work on.
+/// The input of the stages.
 struct Bench {
     model: String,
-    embedder: std::sync::Arc<dyn Embedder>,
+    embedder: Arc<dyn Embedder>,
     photos: Vec<Vec<u8>>,
-    squares: Vec<Square>,
+    images: Vec<InputImage>,
     rows: Vec<Row>,
 }
 
-/// Answers `STAGE COUNT`: the stage is done on COUNT photos (of `encode`: COUNT parts of all photos), one after the other, from the
-/// first again when there are no more.
+/// Answers lines of `STAGE COUNT` with the time and a number of bytes. It runs the stage on COUNT
+/// photos, cycling through the list; for `encode`, COUNT times on a part of all photos.
 ///
-/// `decode` takes square photos: resizing one to its own size does nothing, so what is left is the decoding.
+/// `decode` needs square photos. Resizing such a photo to its own size does nothing, so only
+/// decoding is measured.
 pub(crate) fn answer(model: &str, paths: &[PathBuf]) {
     let mut bench = Bench::new(model, paths);
-    converse(|line| {
+    answer_lines(|line| {
         let (stage, count) = line.split_once(' ').unwrap();
         let count = count.parse().unwrap();
         let mut bytes = 0;
-        let took = nanoseconds(|| bytes = bench.stage(stage, count));
-        format!("{took} {bytes}")
+        let elapsed = nanoseconds(|| bytes = bench.run(stage, count));
+        format!("{elapsed} {bytes}")
     });
 }
 
@@ -39,43 +43,46 @@ impl Bench {
     fn new(model: &str, paths: &[PathBuf]) -> Self {
         let embedder = embedder(model);
         let photos: Vec<_> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
-        let squares: Vec<_> = photos.iter().map(|bytes| square(bytes, embedder.card())).collect();
-        let rows = squares
+        let images: Vec<_> = photos.iter().map(|bytes| input_image(bytes, embedder.card())).collect();
+        let rows = images
             .iter()
             .zip(paths)
             .zip(&photos)
-            .map(|((square, path), bytes)| row(embedder.embed(square).unwrap(), path, bytes))
+            .map(|((image, path), bytes)| row(embedder.embed(image).unwrap(), path, bytes))
             .collect();
-        Self { model: model.to_owned(), embedder, photos, squares, rows }
+        Self { model: model.to_owned(), embedder, photos, images, rows }
     }
 
-    /// Returns the size of what was written, where something was.
-    fn stage(&mut self, stage: &str, count: usize) -> usize {
+    /// Runs a stage. Returns the size of the encoded part, or 0 for other stages.
+    fn run(&mut self, stage: &str, count: usize) -> usize {
         let card = self.embedder.card();
         let photos = self.photos.iter().cycle().take(count);
         match stage {
             "decode" => photos.for_each(|bytes| _ = black_box(decoded(bytes))),
-            "square" => photos.for_each(|bytes| _ = black_box(square(bytes, card))),
+            "square" => photos.for_each(|bytes| _ = black_box(input_image(bytes, card))),
             "embed" => {
-                let squares = self.squares.iter().cycle().take(count);
-                squares.for_each(|square| _ = black_box(self.embedder.embed(square).unwrap()));
+                let images = self.images.iter().cycle().take(count);
+                images.for_each(|image| _ = black_box(self.embedder.embed(image).unwrap()));
             }
-            // Two threads, each with as many photos.
+            // COUNT photos on each of two threads.
             "embed-twice" => std::thread::scope(|scope| {
                 for _ in 0..2 {
-                    let squares = self.squares.iter().cycle().take(count);
+                    let images = self.images.iter().cycle().take(count);
                     let embedder = &self.embedder;
                     scope.spawn(move || {
-                        squares.for_each(|square| _ = black_box(embedder.embed(square).unwrap()))
+                        images.for_each(|image| _ = black_box(embedder.embed(image).unwrap()))
                     });
                 }
             }),
-            // Of "load" the first part: the file's bytes, digested.
-            "read" => (0..count).for_each(|_| _ = black_box(card.read(models_dir().as_deref()).unwrap())),
-            // Ready means: verified, compiled, and tried with one photo.
+            // The first part of "load": reading the file and verifying its checksum.
+            "read" => (0..count).for_each(|_| {
+                _ = black_box(model_file::read(card, models_dir().as_deref()).unwrap());
+            }),
+            // Until the model is verified, compiled and tested with one image.
             "load" => (0..count).for_each(|_| _ = black_box(embedder(&self.model))),
             "photo" => {
-                photos.for_each(|bytes| _ = black_box(self.embedder.embed(&square(bytes, card)).unwrap()));
+                photos
+                    .for_each(|bytes| _ = black_box(self.embedder.embed(&input_image(bytes, card)).unwrap()));
             }
             "encode" => {
                 let encoded =
@@ -88,12 +95,12 @@ impl Bench {
     }
 }
 
-fn decoded(bytes: &[u8]) -> Square {
-    let pending = pixels::inspect(bytes, &Limits::default()).unwrap();
-    pending.square(pending.header().width, Fit::Stretch, Filter::Bicubic).unwrap()
+fn decoded(bytes: &[u8]) -> InputImage {
+    let probed = image::probe(bytes, &Limits::default()).unwrap();
+    probed.input_image(probed.header().width, ResizeMode::Stretch, Filter::Bicubic).unwrap()
 }
 
-fn row(embedding: Vec<f32>, path: &std::path::Path, bytes: &[u8]) -> Row {
+fn row(embedding: Vec<f32>, path: &Path, bytes: &[u8]) -> Row {
     let photo = Photo {
         bucket: "photos".into(),
         key: format!("photos{}", path.display()),

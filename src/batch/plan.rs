@@ -1,107 +1,118 @@
-//! Plan: what a stage of a run has to do, as tasks.
+//! Plan: lists the work of a stage as tasks.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::backfill::{self, Retry};
-use crate::compact::{self, Aims};
+use super::backfill::{self, Retry};
+use super::compact::{self, CompactOptions};
+use super::pca::{self, FitOptions};
+use super::run::Run;
+use super::task::Task;
+use crate::contract::run::{Counts, Job, Stage, VERSION};
 use crate::error::Result;
-use crate::fits::{self, Asked};
-use crate::outcome::Counts;
-use crate::run::{Job, Run, Stage, VERSION};
-use crate::task::Task;
 
-/// What whoever starts a run may ask for.
+/// The user's options for a run.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Wishes {
-    /// Which rejected photos are tried again.
+pub struct PlanOptions {
+    /// Which rejected photos to retry.
     pub retry: Retry,
-    /// A person has agreed that more than a few rows go.
+    /// Whether the user has agreed to remove more than a few rows.
     pub confirmed: bool,
-    /// What parts are to be like.
-    pub aims: Aims,
-    /// What the fit is to be like.
-    pub asked: Asked,
+    /// Options for the compaction.
+    pub compact: CompactOptions,
+    /// Options for the fit.
+    pub fit: FitOptions,
 }
 
-/// What a plan leaves for its commit: `runs/<run id>/<stage>.plan.json`.
+/// The result of planning a stage, left for its commit: `runs/<run id>/<stage>.plan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
-    /// [`VERSION`].
+    /// The format [`VERSION`].
     pub version: u32,
-    /// The run.
+    /// The run's id.
     pub run: String,
-    /// Its job.
+    /// The run's job.
     pub job: Job,
-    /// The stage.
+    /// The planned stage.
     pub stage: Stage,
-    /// The model.
+    /// The model's id.
     pub model: String,
-    /// When planning began, before anything was read.
+    /// The start of planning, before anything was read.
     #[serde(with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
-    /// How many tasks there are.
+    /// Number of tasks.
     pub tasks: u64,
-    /// What was seen, counted.
+    /// The state of the table and the bucket, counted.
     pub counts: Counts,
 }
 
-/// The name of what a plan leaves for its commit.
-pub(crate) fn planned(stage: Stage) -> String {
+/// Returns the file of [`Planned`].
+pub(crate) fn plan_file(stage: Stage) -> String {
     format!("{stage}.plan.json")
 }
 
-/// Plans a stage: `each` gets the tasks. None of them must be done if this fails.
+/// Plans a stage. Calls `on_task` with every task. If this fails, no task may be executed.
 ///
 /// # Errors
-/// [`Error::Unconfirmed`](crate::error::Error::Unconfirmed) when a person must agree first, [`Error::S3`](crate::error::Error::S3),
-/// or what `each` returns.
+/// [`Error::ConfirmationRequired`](crate::error::Error::ConfirmationRequired) when the user must
+/// confirm the plan first, [`Error::S3`](crate::error::Error::S3), or the error that `on_task`
+/// returns.
 pub async fn plan(
     run: &Run,
     stage: Stage,
-    wishes: &Wishes,
-    each: &mut impl FnMut(Task) -> Result<()>,
+    options: &PlanOptions,
+    on_task: &mut impl FnMut(Task) -> Result<()>,
 ) -> Result<Planned> {
+    // Taken before anything is read, so that the run covers everything uploaded before this time.
     let started_at = OffsetDateTime::now_utc();
     let mut tasks = 0;
-    let mut counted = |task| {
+    let mut counted_on_task = |task| {
         tasks += 1;
-        each(task)
+        on_task(task)
     };
-    // Boxed: together they are too much for the stack of a thread.
+    let PlanOptions { retry, confirmed, compact, fit } = options;
+    // Boxed, because a future with all four plans in it may overflow the stack of a thread.
     let counts = match stage {
-        Stage::Backfill => {
-            Box::pin(backfill::plan(run, &wishes.retry, wishes.confirmed, &mut counted)).await?
-        }
-        Stage::Compact => Box::pin(compact::plan(run, &wishes.aims, &mut counted)).await?,
-        Stage::Moments => Box::pin(fits::plan_moments(run, wishes.asked, &mut counted)).await?,
-        Stage::Project => Box::pin(fits::plan_project(run, &mut counted)).await?,
+        Stage::Backfill => Box::pin(backfill::plan(run, retry, *confirmed, &mut counted_on_task)).await?,
+        Stage::Compact => Box::pin(compact::plan(run, compact, &mut counted_on_task)).await?,
+        Stage::Moments => Box::pin(pca::plan_moments(run, *fit, &mut counted_on_task)).await?,
+        Stage::Project => Box::pin(pca::plan_project(run, &mut counted_on_task)).await?,
     };
     let (id, model) = (run.id.to_string(), run.card.id.clone());
-    let planned_ =
+    let planned =
         Planned { version: VERSION, run: id, job: run.job, stage, model, started_at, tasks, counts };
-    run.put(&planned(stage), &planned_).await?;
-    Ok(planned_)
+    // Written last. If planning fails, the stage has no plan file and cannot be committed.
+    run.put(&plan_file(stage), &planned).await?;
+    Ok(planned)
 }
 
-/// Things in groups that a task can take, in their order: as many as together have at most `most` of both measures, and at least one.
-pub(crate) fn groups<T>(things: Vec<T>, most: [u64; 2], measures: impl Fn(&T) -> [u64; 2]) -> Vec<Vec<T>> {
-    let mut groups: Vec<Vec<T>> = Vec::new();
-    let mut sums = [0; 2];
-    for thing in things {
-        let own = measures(&thing);
-        let together = [sums[0] + own[0], sums[1] + own[1]];
-        let fits = together[0] <= most[0] && together[1] <= most[1];
-        match groups.last_mut() {
-            Some(group) if fits => {
-                sums = together;
-                group.push(thing);
-            }
-            _ => {
-                sums = own;
-                groups.push(vec![thing]);
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    /// The file that the previous version wrote. A plan of one version may be committed by another.
+    #[test]
+    fn the_plan_file_has_the_documented_format() {
+        let mut counts = Counts::default();
+        counts.add("photos_listed", 3);
+        let planned = Planned {
+            version: VERSION,
+            run: "20261124T030000Z-rebuild".into(),
+            job: Job::Rebuild,
+            stage: Stage::Backfill,
+            model: "toy".into(),
+            started_at: datetime!(2026-11-24 03:00:01.5 UTC),
+            tasks: 2,
+            counts,
+        };
+        let json = concat!(
+            r#"{"version":1,"run":"20261124T030000Z-rebuild","job":"rebuild","stage":"backfill","model":"toy","#,
+            r#""started_at":"2026-11-24T03:00:01.5Z","tasks":2,"counts":{"photos_listed":3}}"#,
+        );
+        assert_eq!(serde_json::to_string(&planned).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Planned>(json).unwrap(), planned);
+        assert_eq!(plan_file(Stage::Moments), "moments.plan.json");
     }
-    groups
 }

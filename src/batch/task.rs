@@ -1,92 +1,98 @@
 //! A task: one line of JSON from plan to work.
 //!
-//! A task says what is to do and no more, so that a line stays below [`LINE_BYTES`]: the keys, parts or rows that it is about are a list
-//! of their own in `runs/<run id>/`. Tasks of a stage are independent of each other; each may be done twice, at once, or again after a
-//! kill.
+//! A task refers to a list in `runs/<run id>/` of the keys, parts or rows that it is about, so its
+//! line stays below [`LINE_BYTES`]. The tasks of a stage are independent of each other. Each may be
+//! executed twice, concurrently, or again after a kill.
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract::run::VERSION;
 use crate::error::{Error, Result};
-use crate::run::VERSION;
 
-/// The longest line, bytes: Spark's scheduler carries it.
+/// The maximum length of a line, in bytes. Spark's scheduler carries every line.
 pub const LINE_BYTES: usize = 64 << 10;
+
+/// Characters of a malformed line that an error quotes.
+const EXCERPT_CHARS: usize = 200;
 
 /// One task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// [`VERSION`].
+    /// The format [`VERSION`].
     pub version: u32,
-    /// The run that it belongs to.
+    /// The id of the task's run.
     pub run: String,
-    /// Its name within the run and the stage: `embed-000001`.
+    /// The task's name, unique within the run: `embed-000001`.
     pub task: String,
-    /// The model, which must be the worker's.
+    /// The id of the model, which must be the worker's.
     pub model: String,
-    /// The object in the results bucket that lists what it is about.
+    /// The key of the task's list in the results bucket.
     pub list: String,
-    /// What is to do with it.
+    /// The kind of work, with its size.
     #[serde(flatten)]
-    pub work: Work,
+    pub kind: TaskKind,
 }
 
-/// What is to do. The numbers are estimates, for scheduling and for people.
+/// The kind of a task, with estimates of its size for scheduling and for the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Work {
-    /// Embed photos; the list is a [`crate::backfill::Photos`].
+pub enum TaskKind {
+    /// Embed photos. The list is a `backfill::PhotoList`.
     Embed {
-        /// How many.
+        /// Photos in the list.
         photos: u64,
-        /// Their bytes.
+        /// Total size of the photos.
         bytes: u64,
     },
-    /// Record what is gone from S3, and let rows hold again that S3 has again; the list is a [`crate::backfill::Keys`].
-    Settle {
-        /// How many keys.
+    /// Record removals, and restore versions that S3 holds again. The list is a
+    /// `backfill::KeyList`.
+    #[serde(rename = "settle")]
+    Reconcile {
+        /// Keys in the list.
         keys: u64,
     },
-    /// Write parts of a day anew; the list is a [`crate::compact::Rewrite`].
+    /// Rewrite parts of one date. The list is a `compact::Rewrite`.
     Compact {
-        /// How many parts.
+        /// Parts to read.
         parts: u64,
-        /// Their rows.
+        /// Rows in the parts, current or dead.
         rows: u64,
-        /// Their bytes.
+        /// Total size of the parts.
         bytes: u64,
     },
-    /// Delete what was replaced or does not hold; the list is a [`crate::compact::Sweep`].
-    Sweep {
-        /// How many parts and other objects.
+    /// Delete replaced parts and dead objects. The list is a `compact::DeleteList`.
+    #[serde(rename = "sweep")]
+    Delete {
+        /// Parts and other objects in the list.
         objects: u64,
     },
-    /// Sum up the current rows of parts; the list is a [`crate::fits::Parts`].
+    /// Sum the moments of the current rows of parts. The list is a `pca::PartList`.
     Moments {
-        /// How many parts.
+        /// Parts in the list.
         parts: u64,
-        /// Their current rows.
+        /// Current rows of the parts.
         rows: u64,
-        /// Whether moments that are kept are ignored.
+        /// Whether to ignore cached moments.
         full: bool,
     },
-    /// Project the current rows of parts; the list is a [`crate::fits::Parts`].
+    /// Project the current rows of parts. The list is a `pca::PartList`.
     Project {
-        /// How many parts.
+        /// Parts in the list.
         parts: u64,
-        /// Their current rows.
+        /// Current rows of the parts.
         rows: u64,
     },
 }
 
-impl Work {
-    /// The kind, in the word that stands in the line.
+impl TaskKind {
+    /// Returns the kind's name in the line, and in the path of the list.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Embed { .. } => "embed",
-            Self::Settle { .. } => "settle",
+            Self::Reconcile { .. } => "settle",
             Self::Compact { .. } => "compact",
-            Self::Sweep { .. } => "sweep",
+            Self::Delete { .. } => "sweep",
             Self::Moments { .. } => "moments",
             Self::Project { .. } => "project",
         }
@@ -94,65 +100,78 @@ impl Work {
 }
 
 impl Task {
-    /// The task in this line.
+    /// Parses a line.
     ///
     /// # Errors
-    /// [`Error::Task`] when there is none, or one of another version.
+    /// [`Error::Task`] when the line is not a task, or a task of another version.
     pub fn parse(line: &str) -> Result<Self> {
         let task: Self = serde_json::from_str(line)
-            .map_err(|cause| Error::Task(format!("not a task: {cause}: {}", start(line))))?;
+            .map_err(|cause| Error::Task(format!("not a task: {cause}: {}", excerpt(line))))?;
         match task.version {
             VERSION => Ok(task),
             version => {
-                Err(Error::Task(format!("a task of version {version}; this program knows version {VERSION}")))
+                Err(Error::Task(format!("a task of version {version}; this program supports {VERSION}")))
             }
         }
     }
 
-    /// The line, without its end.
+    /// Returns the task's line, without a line break.
     ///
     /// # Errors
-    /// [`Error::Internal`] when it is longer than [`LINE_BYTES`].
+    /// [`Error::Internal`] when the line exceeds [`LINE_BYTES`].
     pub fn line(&self) -> Result<String> {
         let line = serde_json::to_string(self).map_err(|cause| Error::Internal(cause.to_string()))?;
         if line.len() > LINE_BYTES {
-            return Err(Error::Internal(format!("the task {} takes {} bytes", self.task, line.len())));
+            let (name, bytes) = (&self.task, line.len());
+            return Err(Error::Internal(format!("the line of task {name} has {bytes} bytes")));
         }
         Ok(line)
     }
 }
 
-/// As much of a line as an error shows.
-pub(crate) fn start(line: &str) -> String {
-    line.chars().take(200).collect()
+/// Returns the beginning of a line, for an error message.
+pub(crate) fn excerpt(line: &str) -> String {
+    line.chars().take(EXCERPT_CHARS).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn task(kind: TaskKind) -> Task {
+        let (run, list) = ("20261124T030000Z-rebuild".into(), "runs/a\nb".into());
+        Task { version: VERSION, run, task: "a-1".into(), model: "toy".into(), list, kind }
+    }
+
+    /// The lines that the previous version wrote. A plan of one version may be executed by another.
     #[test]
-    fn a_task_is_one_line_and_comes_back_from_it() {
-        let works = [
-            (Work::Embed { photos: 1, bytes: 2 }, "embed"),
-            (Work::Settle { keys: 1 }, "settle"),
-            (Work::Compact { parts: 1, rows: 2, bytes: 3 }, "compact"),
-            (Work::Sweep { objects: 1 }, "sweep"),
-            (Work::Moments { parts: 1, rows: 2, full: true }, "moments"),
-            (Work::Project { parts: 1, rows: 2 }, "project"),
+    fn a_task_is_one_line_of_the_documented_format() {
+        let cases = [
+            (TaskKind::Embed { photos: 1, bytes: 2 }, r#""kind":"embed","photos":1,"bytes":2}"#),
+            (TaskKind::Reconcile { keys: 1 }, r#""kind":"settle","keys":1}"#),
+            (
+                TaskKind::Compact { parts: 1, rows: 2, bytes: 3 },
+                r#""kind":"compact","parts":1,"rows":2,"bytes":3}"#,
+            ),
+            (TaskKind::Delete { objects: 1 }, r#""kind":"sweep","objects":1}"#),
+            (
+                TaskKind::Moments { parts: 1, rows: 2, full: true },
+                r#""kind":"moments","parts":1,"rows":2,"full":true}"#,
+            ),
+            (TaskKind::Project { parts: 1, rows: 2 }, r#""kind":"project","parts":1,"rows":2}"#),
         ];
-        for (work, kind) in works {
-            let (run, model) = ("20261124T030000Z-rebuild".into(), "toy".into());
-            let task =
-                Task { version: VERSION, run, task: "a-1".into(), model, list: "runs/a\nb".into(), work };
+        for (kind, end) in cases {
+            let task = task(kind);
+            let start = r#"{"version":1,"run":"20261124T030000Z-rebuild","task":"a-1","model":"toy","#;
             let line = task.line().unwrap();
-            assert!(!line.contains('\n') && line.contains(&format!(r#""kind":"{kind}""#)), "{line}");
-            assert_eq!((Task::parse(&line).unwrap(), task.work.kind()), (task, kind));
+            assert_eq!(line, format!(r#"{start}"list":"runs/a\nb",{end}"#));
+            assert_eq!(Task::parse(&line).unwrap(), task);
+            assert!(line.contains(&format!(r#""kind":"{}""#, task.kind.name())), "{line}");
         }
     }
 
     #[test]
-    fn a_line_that_is_no_task_is_shown() {
+    fn a_malformed_line_or_another_version_is_an_error() {
         for line in [
             "",
             "nonsense",
@@ -162,5 +181,13 @@ mod tests {
             let error = Task::parse(line).unwrap_err().to_string();
             assert!(error.contains("task"), "{error}");
         }
+        let long = Task::parse(&"x".repeat(1_000_000)).unwrap_err().to_string();
+        assert!(long.len() < 400, "{long}");
+    }
+
+    #[test]
+    fn a_task_too_long_for_a_line_is_an_error() {
+        let long = Task { list: "l".repeat(LINE_BYTES), ..task(TaskKind::Delete { objects: 1 }) };
+        assert!(matches!(long.line(), Err(Error::Internal(_))));
     }
 }

@@ -1,10 +1,11 @@
-//! `fruitvec plan`, `work` and `commit`: the phases of a batch, as processes of their own.
+//! `fruitvec plan`, `work` and `commit`: the phases of a batch run, as processes.
 //!
-//! A driver plans a stage, hands its tasks out, and commits their outcomes, until a commit names no next stage:
+//! A driver plans a stage, distributes its tasks, and commits their outcomes, until a commit names
+//! no next stage:
 //!
 //! ```text
 //! fruitvec plan rebuild --run ID …                 > tasks      (all of them, or none if it fails)
-//! fruitvec work …                         < tasks  > outcomes   (anywhere, in any order, by many)
+//! fruitvec work …                         < tasks  > outcomes   (anywhere, in any order)
 //! fruitvec commit rebuild --run ID …      < outcomes            → {"next": "compact", …}
 //! fruitvec plan rebuild --run ID --stage compact …              and so on, until next is null
 //! ```
@@ -12,43 +13,56 @@
 use std::io::{BufRead, Write};
 
 use clap::Args;
-use fruitvec::backfill::Retry;
-use fruitvec::commit::{Committed, commit};
-use fruitvec::compact::{Aims, GRACE, PART_BYTES};
+use fruitvec::batch::commit::commit;
+use fruitvec::batch::outcome::Outcome;
+use fruitvec::batch::plan::plan;
+use fruitvec::batch::run::Run;
+use fruitvec::batch::task::Task;
+use fruitvec::config::RESULTS_BUCKET;
+use fruitvec::contract::run::{Job, RunId, Stage};
 use fruitvec::error::{Error, Result};
-use fruitvec::fits::{Asked, Projection};
-use fruitvec::outcome::Outcome;
-use fruitvec::plan::{Planned, Wishes, plan};
-use fruitvec::refit::COMPONENTS;
-use fruitvec::reject::RejectCode;
-use fruitvec::run::{Job, Run, RunId, Stage};
-use fruitvec::store::Store;
-use fruitvec::task::Task;
-use time::Duration;
+use fruitvec::s3::Store;
 
-use super::place::{Common, Means, worker};
+use super::buckets::bucket_name;
+use super::model_args::ModelArgs;
+use super::plan_args::PlanArgs;
+use super::progress::{show_committed, show_planned};
+use super::worker_args::{WorkerArgs, worker};
 
-/// Which phase of which run.
+/// The arguments that all three phases share.
 #[derive(Args)]
-struct Phase {
+struct BatchArgs {
+    /// The photos bucket: `s3://BUCKET`, or just its name.
+    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket_name)]
+    photos: Option<String>,
+    /// The results bucket. Credentials, region and endpoint come from the environment.
+    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket_name, env = RESULTS_BUCKET)]
+    results: String,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// A phase of a stage of a run.
+#[derive(Args)]
+struct PhaseArgs {
     /// backfill (with compact), compact, pca, or rebuild, which is all of them.
     job: Job,
     /// The run's id: a time and a name, such as 20261124T030000Z-rebuild.
     #[arg(long, value_name = "ID")]
     run: RunId,
-    /// The stage, as the commit before it named it; without it, the job's first.
+    /// The stage that the previous commit named. Default: the job's first stage.
     #[arg(long)]
     stage: Option<Stage>,
     #[command(flatten)]
-    common: Common,
+    batch: BatchArgs,
 }
 
-impl Phase {
-    /// The run, whose photos must be named if this phase lists them.
-    async fn begin(self, lists: bool) -> Result<(Run, Stage)> {
+impl PhaseArgs {
+    /// Returns the run and the stage. A phase that lists the photos must name their bucket.
+    async fn open(self, lists_photos: bool) -> Result<(Run, Stage)> {
         let stage = self.job.stage(self.stage)?;
-        let Common { photos, results, model, .. } = self.common;
-        if photos.is_none() && lists && stage == Stage::Backfill {
+        let BatchArgs { photos, results, model, .. } = self.batch;
+        if photos.is_none() && lists_photos && stage == Stage::Backfill {
             return Err(Error::Config("name the bucket of the photos with --photos".into()));
         }
         let photos_bucket = photos.unwrap_or_default();
@@ -57,113 +71,63 @@ impl Phase {
     }
 }
 
-/// What whoever starts a run may ask for.
+/// Print the tasks of a stage, one per line.
 #[derive(Args)]
-pub(crate) struct Wished {
-    /// Let more than 5 % of the rows go.
-    #[arg(long)]
-    yes: bool,
-    /// Try rejected photos again: all, or those of a code; it may be given several times.
-    #[arg(long, value_name = "CODE", num_args = 0..=1, require_equals = true, default_missing_value = ALL)]
-    retry_rejects: Vec<String>,
-    /// How long a part that was replaced stays before it is deleted, hours.
-    #[arg(long, value_name = "HOURS", default_value_t = GRACE.whole_hours() as u32)]
-    grace_hours: u32,
-    /// Bytes of a part that is written anew, about; in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = (PART_BYTES >> 20) as u32, value_parser = clap::value_parser!(u32).range(1..))]
-    part_mib: u32,
-    /// How many components the PCA has.
-    #[arg(long, value_name = "N", default_value_t = COMPONENTS)]
-    components: usize,
-    /// Fit the PCA from the rows alone, whatever is kept and even if nothing has changed.
-    #[arg(long)]
-    full: bool,
-    /// Which rows are projected: all, none, or new, those of parts that the fit before did not project.
-    #[arg(long, value_name = "ROWS", default_value = "all")]
-    project: Projection,
-}
-
-const ALL: &str = "all";
-
-impl Wished {
-    pub(crate) fn wishes(&self) -> Result<Wishes> {
-        let grace = Duration::hours(self.grace_hours.into());
-        let aims = Aims { part_bytes: u64::from(self.part_mib) << 20, grace };
-        let asked = Asked { components: self.components, full: self.full, projection: self.project };
-        Ok(Wishes { retry: retry(&self.retry_rejects)?, confirmed: self.yes, aims, asked })
-    }
-}
-
-fn retry(codes: &[String]) -> Result<Retry> {
-    if codes.is_empty() {
-        return Ok(Retry::Nothing);
-    }
-    if codes.iter().any(|code| code == ALL) {
-        return Ok(Retry::Everything);
-    }
-    let codes = codes.iter().map(|code| {
-        serde_json::from_value::<RejectCode>(code.as_str().into())
-            .map_err(|cause| Error::Config(format!("--retry-rejects={code}: {cause}")))
-    });
-    codes.collect::<Result<_>>().map(Retry::Codes)
-}
-
-/// Print what a stage of a run has to do, one task a line.
-#[derive(Args)]
-pub(crate) struct Plan {
+pub(crate) struct PlanCommand {
     #[command(flatten)]
-    phase: Phase,
+    phase: PhaseArgs,
     #[command(flatten)]
-    wished: Wished,
+    plan: PlanArgs,
 }
 
-impl Plan {
+impl PlanCommand {
     pub(crate) async fn run(self) -> Result<()> {
-        let wishes = self.wished.wishes()?;
-        let (run, stage) = self.phase.begin(true).await?;
-        let mut each = |task: Task| print(&task.line()?);
-        let planned = plan(&run, stage, &wishes, &mut each).await?;
-        tell_planned(&planned);
+        let options = self.plan.options()?;
+        let (run, stage) = self.phase.open(true).await?;
+        let mut each = |task: Task| print_line(&task.line()?);
+        let planned = plan(&run, stage, &options, &mut each).await?;
+        show_planned(&planned);
         Ok(())
     }
 }
 
-/// Do the tasks on the standard input, and print what became of each, one outcome a line.
+/// Execute the tasks on standard input, and print their outcomes, one per line.
 #[derive(Args)]
-pub(crate) struct Work {
+pub(crate) struct WorkCommand {
     #[command(flatten)]
-    common: Common,
+    batch: BatchArgs,
     #[command(flatten)]
-    means: Means,
+    worker: WorkerArgs,
 }
 
-impl Work {
+impl WorkCommand {
     pub(crate) async fn run(self) -> Result<()> {
-        let Common { results, model, .. } = self.common;
-        let worker =
-            worker(&Store::from_environment().await, &results, model.card()?, self.means, |_, _| ())?;
+        let BatchArgs { results, model, .. } = self.batch;
+        let store = Store::from_environment().await;
+        let worker = worker(&store, &results, model.card()?, self.worker, |_, _| ())?;
         let mut lines = std::io::stdin().lock().lines();
-        // Lines come whenever whoever hands them out likes.
+        // The driver may write its next line at any time, so waiting for it must not hold up the
+        // runtime.
         while let Some(line) = tokio::task::block_in_place(|| lines.next()) {
             let line = line.map_err(Error::file("standard input"))?;
             if !line.trim().is_empty() {
-                print(&worker.work(&Task::parse(&line)?).await?.line()?)?;
+                print_line(&worker.work(&Task::parse(&line)?).await?.line()?)?;
             }
         }
         Ok(())
     }
 }
 
-/// Make the result of a stage from the outcomes on the standard input; print it, with the next stage, as one line.
+/// Commit the outcomes on standard input, and print the result with the next stage as one line.
 #[derive(Args)]
-pub(crate) struct Commit {
+pub(crate) struct CommitCommand {
     #[command(flatten)]
-    phase: Phase,
+    phase: PhaseArgs,
 }
 
-impl Commit {
+impl CommitCommand {
     pub(crate) async fn run(self) -> Result<()> {
-        let (run, stage) = self.phase.begin(false).await?;
+        let (run, stage) = self.phase.open(false).await?;
         let mut outcomes = Vec::new();
         for line in std::io::stdin().lock().lines() {
             let line = line.map_err(Error::file("standard input"))?;
@@ -172,28 +136,13 @@ impl Commit {
             }
         }
         let committed = commit(&run, stage, outcomes).await?;
-        tell_committed(&committed);
-        print(&serde_json::to_string(&committed).map_err(|cause| Error::Internal(cause.to_string()))?)
+        show_committed(&committed);
+        print_line(&serde_json::to_string(&committed).map_err(|cause| Error::Internal(cause.to_string()))?)
     }
 }
 
-/// A line that has left this process when this returns: whoever reads it may be waiting.
-fn print(line: &str) -> Result<()> {
+/// Prints a line and flushes it, since the driver may be waiting for it.
+fn print_line(line: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Error::file("standard output"))
-}
-
-/// What a plan found, for a person.
-pub(crate) fn tell_planned(planned: &Planned) {
-    eprintln!("{:<9} {} tasks  {}", planned.stage.as_str(), planned.tasks, listed(planned.counts.iter()));
-}
-
-/// What became of a stage, for a person.
-pub(crate) fn tell_committed(committed: &Committed) {
-    eprintln!("{:<9} done  {}", committed.stage.as_str(), listed(committed.counts.iter()));
-    committed.errors.iter().for_each(|error| eprintln!("{:<9} failed: {error}", committed.stage.as_str()));
-}
-
-fn listed<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
-    counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }

@@ -1,55 +1,58 @@
-//! Fetching a model's file: downloaded whole, verified, and only then put in its place.
+//! Downloads a model's file: fetched whole, verified, and only then moved into place.
 
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fruitvec::config::MODELS_DIR;
+use fruitvec::contract::model_card::ModelCard;
+use fruitvec::embed::model_file::{ModelLocation, cache_dir, locate, read};
+use fruitvec::error::{Error, Result};
 use ring::digest::{Context, SHA256};
 
-use crate::error::{Error, Result};
-use crate::model::{Found, ModelCard, cache_dir};
+/// How long a server may stay silent.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a server may say nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What became of a pull.
+/// The result of a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pulled {
-    /// The file was there, and is the card's.
-    Present(Found),
+pub(crate) enum Pulled {
+    /// The file was present and matches the card.
+    Present(ModelLocation),
     /// It was downloaded to this path.
     Downloaded(PathBuf),
 }
 
-/// Makes sure that the card's file is in `models_dir` or, without one, in the cache folder. `progress` hears the bytes so far.
+/// Makes sure that the card's file is in `models_dir`, or in the cache folder when there is none.
+/// Calls `progress` with the number of bytes received so far.
 ///
 /// # Errors
-/// [`Error::Model`] when a file that is there, or the one that was downloaded, is not the card's; when it can't be downloaded;
-/// [`Error::File`] when it can't be written.
-pub fn pull(card: &ModelCard, models_dir: Option<&Path>, progress: impl FnMut(u64)) -> Result<Pulled> {
-    if let Some(found) = card.locate(models_dir) {
-        card.read(models_dir)?;
-        return Ok(Pulled::Present(found));
+/// [`Error::Model`] when a present or downloaded file does not match the card, or can't be
+/// downloaded; [`Error::File`] when it can't be written.
+pub(crate) fn pull(card: &ModelCard, models_dir: Option<&Path>, progress: impl FnMut(u64)) -> Result<Pulled> {
+    if let Some(location) = locate(card, models_dir) {
+        read(card, models_dir)?;
+        return Ok(Pulled::Present(location));
     }
     let Some(url) = &card.file.url else {
-        // Reading it says how it can be had.
-        return card.read(models_dir).map(|_| Pulled::Present(Found::Bundled(&[])));
+        // The error of reading the file explains how to get it.
+        return read(card, models_dir).map(|_| Pulled::Present(ModelLocation::Bundled(&[])));
     };
     let folder = models_dir.map(Path::to_owned).or_else(cache_dir).ok_or_else(|| {
-        let variable = crate::config::MODELS_DIR;
-        Error::Config(format!("neither {variable} nor HOME is set: there is no folder for models"))
+        Error::Config(format!("neither {MODELS_DIR} nor HOME is set: there is no folder for models"))
     })?;
     let agent = ureq::Agent::config_builder()
         .https_only(true)
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
-        .timeout_per_read(Some(PATIENCE))
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_recv_response(Some(TIMEOUT))
+        .timeout_per_read(Some(TIMEOUT))
         .build()
         .new_agent();
     download(&agent, url, card, &folder, progress).map(Pulled::Downloaded)
 }
 
-/// Downloads to a temporary file beside the final one, so that putting it in its place is one atomic rename.
+/// Downloads to a temporary file in the same folder, so that moving it into place is one atomic
+/// rename.
 fn download(
     agent: &ureq::Agent,
     url: &str,
@@ -58,11 +61,11 @@ fn download(
     mut progress: impl FnMut(u64),
 ) -> Result<PathBuf> {
     std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
-    let failed = |cause: &dyn std::fmt::Display| card.error(format!("{url}: {cause}"));
+    let failed = |cause: &dyn Display| card.error(format!("{url}: {cause}"));
     let mut response = agent.get(url).call().map_err(|cause| failed(&cause))?;
-    // One byte more than the card says is enough to know that it is another file.
+    // One byte more than the card states is enough to know that the file is another one.
     let mut body = response.body_mut().as_reader().take(card.file.size_bytes + 1);
-    let mut file = readable_by_all(folder).map_err(Error::file(folder))?;
+    let mut file = shared_temporary_file(folder).map_err(Error::file(folder))?;
     let mut digest = Context::new(&SHA256);
     let mut block = vec![0; 1 << 16];
     let mut received = 0;
@@ -77,10 +80,10 @@ fn download(
         progress(received);
     }
     let found = hex::encode(digest.finish());
-    if found != card.file.sha256 {
-        let said = &card.file.sha256;
+    let expected = &card.file.sha256;
+    if found != *expected {
         return Err(failed(&format!(
-            "sha256 {found} after {received} bytes, the card says {said}; nothing was kept"
+            "sha256 {found} after {received} bytes, the card says {expected}; nothing was kept"
         )));
     }
     let path = folder.join(&card.file.name);
@@ -88,8 +91,9 @@ fn download(
     Ok(path)
 }
 
-/// A temporary file that, put in its place, others may read as far as the umask lets them: a models folder can be shared.
-fn readable_by_all(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+/// Creates a temporary file with the usual permissions, since a models folder may be shared. By
+/// default only the owner could read it.
+fn shared_temporary_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// Answers one request with this body, cut off after `sent` bytes.
+    /// Serves one request with this body, cut off after `sent` bytes.
     fn serve(body: &'static [u8], sent: usize) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/model.onnx", listener.local_addr().unwrap());
@@ -131,12 +135,12 @@ mod tests {
     fn a_file_is_downloaded_verified_and_then_present() {
         let folder = tempfile::tempdir().unwrap();
         let card = card(b"weights");
-        let mut heard = 0;
+        let mut received = 0;
         let agent = ureq::agent();
-        let path = download(&agent, &serve(b"weights", 7), &card, folder.path(), |n| heard = n).unwrap();
-        assert_eq!((std::fs::read(&path).unwrap(), heard), (b"weights".to_vec(), 7));
+        let path = download(&agent, &serve(b"weights", 7), &card, folder.path(), |n| received = n).unwrap();
+        assert_eq!((std::fs::read(&path).unwrap(), received), (b"weights".to_vec(), 7));
         let present = pull(&card, Some(folder.path()), |_| ()).unwrap();
-        assert_eq!(present, Pulled::Present(Found::File(path)));
+        assert_eq!(present, Pulled::Present(ModelLocation::File(path)));
     }
 
     #[test]
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_that_breaks_off_leaves_nothing() {
+    fn an_interrupted_download_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let agent = ureq::agent();
         assert!(download(&agent, &serve(b"weights", 3), &card(b"weights"), folder.path(), |_| ()).is_err());

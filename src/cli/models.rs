@@ -1,28 +1,29 @@
-//! `fruitvec models`: which there are, whether their files are right, and fetching them.
+//! `fruitvec models`: lists models, verifies their files, and downloads them.
 
 use std::path::Path;
 
 use clap::Subcommand;
+use fruitvec::contract::model_card::ModelCard;
+use fruitvec::embed::model_file::{ModelLocation, locate};
 use fruitvec::error::Result;
-use fruitvec::model::{Found, ModelCard};
-use fruitvec::pull::{Pulled, pull};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{EngineChoice, models_dir};
+use super::model_args::{EngineArgs, models_dir};
+use super::model_download::{Pulled, pull};
 
-/// What to do with models.
+/// List, verify and download models.
 #[derive(Subcommand)]
 pub(crate) enum Models {
-    /// Show every model, and whether its file is here.
+    /// List all models, and whether their files are present.
     List,
-    /// Check that a model's file is the one its card describes, and that it gives what the card says.
+    /// Verify that a model's file matches its card and gives the embeddings that the card promises.
     Verify {
         /// The model's id.
         id: String,
         #[command(flatten)]
-        engine: EngineChoice,
+        engine: EngineArgs,
     },
-    /// Fetch a model's file, unless it is here.
+    /// Download a model's file, unless it is present.
     Pull {
         /// The model's id.
         id: String,
@@ -36,7 +37,7 @@ impl Models {
         match self {
             Self::List => list(folder),
             Self::Verify { id, engine } => verify(&ModelCard::find(&id, folder)?, engine),
-            Self::Pull { id } => fetch(&ModelCard::find(&id, folder)?, folder),
+            Self::Pull { id } => download(&ModelCard::find(&id, folder)?, folder),
         }
     }
 }
@@ -44,9 +45,9 @@ impl Models {
 fn list(folder: Option<&Path>) -> Result<()> {
     say!("{:<28} {:>7}  {:>5}  {:>8}  {:<8}  what", "id", "numbers", "input", "size", "file");
     for card in ModelCard::all(folder)? {
-        let file = match card.locate(folder) {
-            Some(Found::Bundled(_)) => "bundled",
-            Some(Found::File(_)) => "here",
+        let file = match locate(&card, folder) {
+            Some(ModelLocation::Bundled(_)) => "bundled",
+            Some(ModelLocation::File(_)) => "here",
             None if card.file.url.is_some() => "to pull",
             None => "missing",
         };
@@ -62,18 +63,14 @@ fn list(folder: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-fn verify(card: &ModelCard, engine: EngineChoice) -> Result<()> {
+fn verify(card: &ModelCard, engine: EngineArgs) -> Result<()> {
     let embedder = engine.load(card)?;
-    say!(
-        "{}: the file is the card's, and gives {} finite numbers ({})",
-        card.id,
-        card.dimension,
-        embedder.engine()
-    );
+    let (id, dimension, engine) = (&card.id, card.dimension, embedder.engine());
+    say!("{id}: the file matches its card, and gives {dimension} finite numbers ({engine})");
     Ok(())
 }
 
-fn fetch(card: &ModelCard, folder: Option<&Path>) -> Result<()> {
+fn download(card: &ModelCard, folder: Option<&Path>) -> Result<()> {
     let style =
         ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left");
     let bar = ProgressBar::new(card.file.size_bytes).with_message(card.id.clone());
@@ -81,11 +78,11 @@ fn fetch(card: &ModelCard, folder: Option<&Path>) -> Result<()> {
     let pulled = pull(card, folder, |received| bar.set_position(received));
     bar.finish_and_clear();
     match pulled? {
-        Pulled::Present(Found::Bundled(_)) => say!("{} comes with the program", card.id),
-        Pulled::Present(Found::File(path)) => {
-            say!("{} was here and is right: {}", card.id, path.display())
+        Pulled::Present(ModelLocation::Bundled(_)) => say!("{} is bundled with the program", card.id),
+        Pulled::Present(ModelLocation::File(path)) => {
+            say!("{} is already present and matches its card: {}", card.id, path.display());
         }
-        Pulled::Downloaded(path) => say!("{} is here now: {}", card.id, path.display()),
+        Pulled::Downloaded(path) => say!("{} downloaded: {}", card.id, path.display()),
     }
     Ok(())
 }

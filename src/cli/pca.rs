@@ -1,59 +1,55 @@
-//! `fruitvec pca`: refit over all current rows. It is `fruitvec rebuild --job pca` for those who have no bucket of photos at hand.
+//! `fruitvec pca`: `fruitvec rebuild --job pca`, for results without their photos bucket.
+
+use std::path::PathBuf;
 
 use clap::Args;
+use fruitvec::batch::pca::{COMPONENTS, FitOptions};
+use fruitvec::batch::plan::PlanOptions;
+use fruitvec::config::RESULTS_BUCKET;
+use fruitvec::contract::run::Job;
 use fruitvec::error::Result;
-use fruitvec::fits::Asked;
-use fruitvec::plan::Wishes;
-use fruitvec::refit::COMPONENTS;
-use fruitvec::run::Job;
 
-use super::place::{Means, Reached, Threads, bucket};
+use super::buckets::{Buckets, bucket_name};
+use super::model_args::ModelArgs;
 use super::rebuild::rebuild;
-use super::{ModelChoice, show_fit};
+use super::show_fit::show_fit;
+use super::worker_args::{ThreadArgs, WorkerArgs};
 
-/// Refit the PCA over all current rows.
+/// Refit the PCA to all current rows.
 #[derive(Args)]
 pub(crate) struct Pca {
     #[command(flatten)]
-    model: ModelChoice,
-    /// How many components.
+    model: ModelArgs,
+    /// Number of components.
     #[arg(long, value_name = "N", default_value_t = COMPONENTS)]
     components: usize,
-    /// From the rows alone, whatever is kept and even if nothing has changed.
+    /// Fit from the rows alone: ignore cached moments, and fit even if nothing changed.
     #[arg(long)]
     full: bool,
-    /// The results bucket in S3, reached with the credentials, region and endpoint of the environment.
-    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket, env = fruitvec::config::RESULTS_BUCKET)]
-    #[cfg_attr(feature = "local", arg(conflicts_with = "data"))]
-    #[cfg_attr(not(feature = "local"), arg(required = true))]
+    /// The results bucket in S3. Credentials, region and endpoint come from the environment.
+    #[arg(long, value_name = "S3://BUCKET", value_parser = bucket_name, env = RESULTS_BUCKET)]
+    #[arg(conflicts_with = "data")]
     results: Option<String>,
-    /// The folder of the embedded S3, where no bucket is named.
-    #[cfg(feature = "local")]
+    /// The folder of the embedded S3, when no bucket is given.
     #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
-    data: std::path::PathBuf,
+    data: PathBuf,
     #[command(flatten)]
-    threads: Threads,
+    threads: ThreadArgs,
 }
 
 impl Pca {
     pub(crate) async fn run(self) -> Result<()> {
-        let reached = match self.results {
-            // A fit reads no photo.
-            Some(results) => Reached::in_s3(String::new(), results).await,
-            #[cfg(feature = "local")]
-            None => Reached::embedded(&self.data).await?,
-            #[cfg(not(feature = "local"))]
-            None => {
-                return Err(fruitvec::error::Error::Config("name the results bucket with --results".into()));
-            }
+        let buckets = match self.results {
+            // A fit reads no photos.
+            Some(results) => Buckets::in_s3(String::new(), results).await,
+            None => Buckets::embedded(&self.data).await?,
         };
-        let asked = Asked { components: self.components, full: self.full, ..Asked::default() };
-        let wishes = Wishes { asked, ..Wishes::default() };
-        let run = reached.run(Job::Pca, &self.model)?;
-        if let Some(refitted) =
-            rebuild(&run, Means { threads: self.threads, ..Means::default() }, &wishes).await?
-        {
-            show_fit(&refitted, |key| reached.place(key));
+        let fit = FitOptions { components: self.components, full: self.full, ..FitOptions::default() };
+        let options = PlanOptions { fit, ..PlanOptions::default() };
+        let worker = WorkerArgs { threads: self.threads, ..WorkerArgs::default() };
+        let run = buckets.start_run(Job::Pca, &self.model)?;
+        if let Some(fit) = rebuild(&run, worker, &options).await? {
+            show_fit(&fit, |key| buckets.locate(key));
         }
         Ok(())
     }

@@ -1,60 +1,66 @@
-//! `fruitvec serve`: the embedded S3, embedding whatever is put.
+//! `fruitvec serve`: the embedded S3, with every uploaded photo embedded.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use fruitvec::contract::event::{Change, Delivery};
+use fruitvec::contract::photo::PhotoId;
 use fruitvec::error::Result;
-use fruitvec::event::{Change, Delivery};
-use fruitvec::ingest::Outcome;
-use fruitvec::local::{Server, dispatch};
-use fruitvec::photo::PhotoId;
-use fruitvec::snapshot::Snapshot;
-use fruitvec::store::Store;
+use fruitvec::ingest::DeliveryOutcome;
+use fruitvec::ingest::ingest_with_retries;
+use fruitvec::ingest::notification_loop::{BATCH, RETRY_BACKOFF, dispatch};
+use fruitvec::s3::Store;
+use fruitvec::table::Snapshot;
+use fruitvec_embedded_s3::Server;
 use time::OffsetDateTime;
 
-use super::{EngineChoice, ModelChoice, PHOTOS, RESULTS, local_ingest, shown};
+use super::embedded::{PHOTOS, RESULTS, start_with_ingest};
+use super::model_args::{EngineArgs, ModelArgs};
+use super::terminal::escape_control;
 
-/// Keep the embedded S3 up and embed whatever is put, until Ctrl-C.
+/// Run the embedded S3 and embed every uploaded photo, until Ctrl-C.
 #[derive(Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    model: ModelChoice,
+    model: ModelArgs,
     #[command(flatten)]
-    engine: EngineChoice,
+    engine: EngineArgs,
     /// The folder that holds the buckets.
     #[arg(long, value_name = "DIR", default_value = "fruitvec-data")]
     data: PathBuf,
-    /// The port on 127.0.0.1; 0 takes one that is free.
+    /// The port on 127.0.0.1. 0 takes a free one.
     #[arg(long, default_value_t = 9090)]
     port: u16,
 }
 
 impl Serve {
     pub(crate) async fn run(self) -> Result<()> {
-        let (server, store, ingest) = local_ingest(&self.model, self.engine, &self.data, self.port).await?;
+        let (server, store, ingest) =
+            start_with_ingest(&self.model, self.engine, &self.data, self.port).await?;
         let notifications = server.subscribe(PHOTOS);
-        // Heard from the start: during the catching-up, too, Ctrl-C lets the batch be finished.
+        // Installed before the catch-up, so that Ctrl-C lets its current batch finish, too.
         let interrupted = tokio::spawn(async {
-            // Without a handler there is nothing to wait for; then only a kill ends the server.
+            // Without a handler there is no signal to wait for, and only a kill ends the server.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
         });
-        self.greet(&server);
-        let missed = missed(&store, &ingest.card().id).await?;
-        for batch in missed.chunks(dispatch::BATCH) {
+        self.print_endpoint(&server);
+        let missed = missed_photos(&store, &ingest.card().id).await?;
+        for batch in missed.chunks(BATCH) {
             if interrupted.is_finished() {
                 break;
             }
-            dispatch::deliver(batch.to_vec(), &ingest, &mut show).await?;
+            let on_outcome = |_, delivery: &Delivery, outcome| show(delivery, &outcome);
+            ingest_with_retries(&ingest, batch.to_vec(), RETRY_BACKOFF, on_outcome).await?;
         }
-        dispatch::dispatch(notifications, &ingest, async { _ = interrupted.await }, show).await?;
+        dispatch(notifications, &ingest, async { _ = interrupted.await }, show).await?;
         say!("stopped");
         Ok(())
     }
 
-    fn greet(&self, server: &Server) {
+    fn print_endpoint(&self, server: &Server) {
         say!("S3 on {}, data in {}\n", server.endpoint(), self.data.display());
         say!("  export AWS_ENDPOINT_URL={} AWS_REGION=eu-west-3", server.endpoint());
         say!("  export AWS_SHARED_CREDENTIALS_FILE={}", server.credentials_file().display());
@@ -62,8 +68,8 @@ impl Serve {
     }
 }
 
-/// What was put while nobody listened.
-async fn missed(store: &Store, model: &str) -> Result<Vec<Delivery>> {
+/// Returns the photos that were uploaded while no server was running.
+async fn missed_photos(store: &Store, model: &str) -> Result<Vec<Delivery>> {
     let mut known = HashSet::new();
     Snapshot::take_each(store, RESULTS, model, |photo, _| _ = known.insert(photo)).await?;
     let mut missed = Vec::new();
@@ -79,17 +85,17 @@ async fn missed(store: &Store, model: &str) -> Result<Vec<Delivery>> {
     Ok(missed)
 }
 
-fn show(delivery: &Delivery, outcome: &Outcome) {
-    let key = shown(&delivery.key);
+fn show(delivery: &Delivery, outcome: &DeliveryOutcome) {
+    let key = escape_control(&delivery.key);
     match outcome {
-        Outcome::Embedded { took, .. } => {
-            say!("embedded  {key}  {:.1} ms", took.embed.as_secs_f64() * 1e3)
+        DeliveryOutcome::Embedded { timings, .. } => {
+            say!("embedded  {key}  {:.1} ms", timings.embed.as_secs_f64() * 1e3);
         }
-        Outcome::Rejected { rejection, .. } => say!("rejected  {key}  {rejection}"),
-        Outcome::Gone => say!("gone      {key}"),
-        Outcome::Removed => say!("removed   {key}"),
-        Outcome::StillThere => say!("kept      {key}  there is still a photo"),
-        Outcome::Ignored => say!("ignored   {key}"),
-        Outcome::Failed(error) => eprintln!("failed    {key}  {error}"),
+        DeliveryOutcome::Rejected { rejection, .. } => say!("rejected  {key}  {rejection}"),
+        DeliveryOutcome::Gone => say!("gone      {key}"),
+        DeliveryOutcome::Removed => say!("removed   {key}"),
+        DeliveryOutcome::StillThere => say!("kept      {key}  S3 still holds a photo"),
+        DeliveryOutcome::Ignored => say!("ignored   {key}"),
+        DeliveryOutcome::Failed(error) => eprintln!("failed    {key}  {error}"),
     }
 }

@@ -1,42 +1,34 @@
-//! `fruitvec status`: how the table stands beside S3. It reads and changes nothing.
+//! `fruitvec status`: compares the table with S3, and changes nothing.
 
 use clap::Args;
-use fruitvec::backfill::{Comparison, Retry, count};
-use fruitvec::compact::{Aims, rewrites};
+use fruitvec::batch::backfill::{Comparison, Retry, count};
+use fruitvec::batch::compact::{CompactOptions, rewrites};
+use fruitvec::contract::run::{Counts, Job};
 use fruitvec::error::Result;
-use fruitvec::outcome::Counts;
-use fruitvec::refit;
-use fruitvec::run::{Job, Run, RunId};
+use fruitvec::s3::newest_fit;
 use time::OffsetDateTime;
 
-use super::ModelChoice;
-use super::place::Place;
+use super::buckets::BucketArgs;
+use super::model_args::ModelArgs;
 
-/// Show how the table stands beside S3; nothing is changed.
+/// Show how the table compares with S3. Changes nothing.
 #[derive(Args)]
 pub(crate) struct Status {
     #[command(flatten)]
-    place: Place,
+    buckets: BucketArgs,
     #[command(flatten)]
-    model: ModelChoice,
+    model: ModelArgs,
 }
 
 impl Status {
     pub(crate) async fn run(self) -> Result<()> {
-        let reached = self.place.reach().await?;
-        let run = Run {
-            id: RunId::now(Job::Backfill)?,
-            job: Job::Backfill,
-            store: reached.store.clone(),
-            photos_bucket: reached.photos.clone(),
-            results_bucket: reached.results.clone(),
-            card: self.model.card()?,
-        };
+        let buckets = self.buckets.open().await?;
+        let run = buckets.start_run(Job::Backfill, &self.model)?;
         let retry = Retry::Nothing;
         let mut comparison = Comparison::begin(&run, &retry).await?;
         let mut counts = Counts::default();
-        while let Some(compared) = comparison.next().await? {
-            count(&compared, &mut counts);
+        while let Some(difference) = comparison.next().await? {
+            count(&difference, &mut counts);
         }
         let snapshot = comparison.finish()?;
         say!("photos      {}", counts.get("photos_listed"));
@@ -46,15 +38,13 @@ impl Status {
         say!("missing     {}", counts.get("missing"));
         say!("stale       {}", counts.get("stale") + counts.get("restored"));
         say!("gone        {}", counts.get("gone"));
-        let to_compact = rewrites(&snapshot, &Aims::default(), OffsetDateTime::now_utc().date())
-            .iter()
-            .map(Vec::len)
-            .sum::<usize>();
+        let now = OffsetDateTime::now_utc();
+        let groups = rewrites(&snapshot, &CompactOptions::default(), now.date());
         say!("parts       {}", snapshot.parts.len());
-        say!("to compact  {to_compact}");
-        match refit::newest(&run.store, &run.results_bucket, &run.card.id).await? {
+        say!("to compact  {}", groups.iter().map(Vec::len).sum::<usize>());
+        match newest_fit(&run.store, &run.results_bucket, &run.card.id).await? {
             Some(record) => {
-                let age = (OffsetDateTime::now_utc() - record.taken_at).as_seconds_f64() / 3600.0;
+                let age = (now - record.taken_at).as_seconds_f64() / 3600.0;
                 say!("fit         {} of {} photos, {age:.1} hours old", record.fit, record.rows);
             }
             None => say!("fit         none"),

@@ -1,29 +1,32 @@
-//! What runs a network, and how one is chosen for a model.
+//! Chooses the engine that runs a model, and loads the model.
 
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-pub use fruitvec_kernels::Path as Kernels;
+pub use fruitvec_kernels::Isa;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
-use super::{Embedder, Native, Tract, onnx};
-use crate::error::{Error, Result};
-use crate::model::ModelCard;
-use crate::pixels::Square;
-use crate::reject::{RejectCode, Rejection};
+use super::embedder::Embedder;
+use super::native::Native;
+use super::tract::Tract;
+use super::{model_file, onnx};
+use crate::contract::model_card::ModelCard;
+use crate::error::Result;
+use crate::image::InputImage;
 
-/// What runs a network.
+/// An engine that runs networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// Kernels of our own: those named, or the fastest that the machine has.
-    Native(Option<Kernels>),
+    /// The kernels of this project, for one instruction set or for the fastest that the machine
+    /// supports.
+    Native(Option<Isa>),
     /// tract.
     Tract,
 }
 
-/// `native`, `native-avx512`, `native-avx2`, `native-portable` or `tract`.
+/// Parses `native`, `native-avx512`, `native-avx2`, `native-portable` or `tract`.
 impl FromStr for Engine {
     type Err = String;
 
@@ -31,102 +34,82 @@ impl FromStr for Engine {
         match (name, name.strip_prefix("native-").map(str::parse)) {
             ("tract", _) => Ok(Self::Tract),
             ("native", _) => Ok(Self::Native(None)),
-            (_, Some(Ok(kernels))) => Ok(Self::Native(Some(kernels))),
+            (_, Some(Ok(isa))) => Ok(Self::Native(Some(isa))),
             _ => Err(format!(
-                "there is no engine {name:?}; there are native, native-avx512, native-avx2, native-portable and tract"
+                "there is no engine {name:?}; \
+                 expected native, native-avx512, native-avx2, native-portable or tract"
             )),
         }
     }
 }
 
-/// The embedder of a card, its file found, verified, compiled and probed: by kernels of our own where they have all of the network,
-/// else by tract.
+/// Loads a model: finds its file, verifies and compiles it, and embeds one image as a check.
+///
+/// The native kernels run the model if they support its whole network, otherwise tract does.
 ///
 /// # Errors
-/// [`Error::Model`] when the file is missing or not the card's, or does not give what the card says.
+/// [`Error::Model`](crate::error::Error::Model) if the file is missing or is not the card's, or the
+/// embedding does not match the card.
 pub fn load(card: &ModelCard, models_dir: Option<&Path>) -> Result<Arc<dyn Embedder>> {
     load_with(card, models_dir, None)
 }
 
-/// [`load`], by this engine if one is given.
+/// Loads a model like [`load`], on this engine if one is given.
 ///
 /// # Errors
-/// As [`load`]; and [`Error::Model`] when our kernels are asked for and don't have all of the network, or the machine not all of them.
+/// The errors of [`load`]. [`Error::Model`](crate::error::Error::Model) also if the native kernels
+/// are requested but don't support the network, or the machine lacks the instruction set.
 pub fn load_with(
     card: &ModelCard,
     models_dir: Option<&Path>,
     engine: Option<Engine>,
 ) -> Result<Arc<dyn Embedder>> {
-    let file = card.read(models_dir)?;
-    // tract's own reader would copy the file first.
+    let file = model_file::read(card, models_dir)?;
+    // tract can read a file, too, but would copy it first.
     let proto = ModelProto::decode(&file[..]).map_err(|cause| card.error(cause.to_string()))?;
-    // The file is in the graph now; a Lambda's memory is small.
+    // The graph has copies of the weights. A Lambda function has too little memory for both.
     drop(file);
-    of_graph(card, &proto, engine)
+    load_graph(card, &proto, engine)
 }
 
-/// [`load_with`], once the file is read.
-pub(super) fn of_graph(
+/// Loads a model whose file is already parsed.
+pub(super) fn load_graph(
     card: &ModelCard,
     proto: &ModelProto,
     engine: Option<Engine>,
 ) -> Result<Arc<dyn Embedder>> {
-    let embedding = onnx::embedding(card, proto).map_err(|why| card.error(why))?;
-    let by_tract =
-        || Tract::optimise(card, proto, &embedding).map(|tract| Arc::new(tract) as Arc<dyn Embedder>);
-    let native = |kernels| Native::compile(card, proto, &embedding, kernels);
+    let output = onnx::embedding_output(card, proto).map_err(|reason| card.error(reason))?;
+    let tract = || Tract::optimise(card, proto, &output).map(|tract| Arc::new(tract) as Arc<dyn Embedder>);
+    let native = |isa| Native::compile(card, proto, &output, isa);
     let embedder: Arc<dyn Embedder> = match engine {
-        Some(Engine::Tract) => by_tract()?,
-        Some(Engine::Native(kernels)) => {
-            let forced = native(kernels.unwrap_or_else(Kernels::best));
-            Arc::new(forced.map_err(|why| {
+        Some(Engine::Tract) => tract()?,
+        Some(Engine::Native(isa)) => {
+            let native = native(isa.unwrap_or_else(Isa::best)).map_err(|reason| {
                 card.error(format!(
-                    "our kernels can't run it: {why}; leave the engine open, or ask for tract"
+                    "the native kernels can't run it: {reason}; choose tract, or leave the engine unset"
                 ))
-            })?)
+            })?;
+            Arc::new(native)
         }
-        None => match native(Kernels::best()) {
+        None => match native(Isa::best()) {
             Ok(native) => Arc::new(native),
-            Err(why) => {
-                tracing::info!(model = card.id, why, "our kernels can't run it: it goes to tract");
-                by_tract()?
+            Err(reason) => {
+                tracing::info!(model = card.id, why = reason, "the native kernels can't run it; using tract");
+                tract()?
             }
         },
     };
-    probe(&*embedder)?;
+    embed_grey(&*embedder)?;
     tracing::info!(model = card.id, engine = embedder.engine(), "model loaded");
     Ok(embedder)
 }
 
-/// Embeds one grey square, to see that the network does what the card says.
-fn probe(embedder: &dyn Embedder) -> Result<()> {
+/// Embeds a grey image, to find out at load time whether the network matches the card.
+fn embed_grey(embedder: &dyn Embedder) -> Result<()> {
     let card = embedder.card();
     let side = card.input.side;
-    let grey = Square::new(side, vec![128; 3 * side as usize * side as usize]);
-    let grey = grey.ok_or_else(|| card.error("input.side: no such square"))?;
-    embedder.embed(&grey).map_err(|cause| card.error(format!("embedding a grey square: {cause}")))?;
+    let grey = InputImage::new(side, vec![128; 3 * side as usize * side as usize]);
+    let grey = grey.ok_or_else(|| card.error("input.side: too large for an image"))?;
+    embedder.embed(&grey).map_err(|cause| card.error(format!("embedding a grey image: {cause}")))?;
     Ok(())
-}
-
-/// What an engine gave, if it is as many numbers as the card says, all of them finite.
-pub(super) fn settled(card: &ModelCard, embedding: Vec<f32>) -> Result<Vec<f32>> {
-    let (found, said) = (embedding.len(), card.dimension);
-    if found != said {
-        return Err(Error::Internal(format!(
-            "{}: the graph gives {found} numbers, the card says {said}",
-            card.id
-        )));
-    }
-    // One such row would stop every fit from then on, and parts are never modified.
-    if !embedding.iter().all(|x| x.is_finite()) {
-        let message = "the network gives a number that is not finite; export the picture again";
-        return Err(Rejection::new(RejectCode::NotFinite, message).into());
-    }
-    Ok(embedding)
-}
-
-/// The error of a square that is not of the card's side.
-pub(super) fn wrong_side(card: &ModelCard, square: &Square) -> Error {
-    let (found, wanted) = (square.side(), card.input.side);
-    Error::Internal(format!("{}: a square of {found} pixels, the model wants {wanted}", card.id))
 }

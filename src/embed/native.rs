@@ -1,42 +1,43 @@
-//! Networks of the MobileNet family, run by kernels of our own.
+//! Runs networks of the MobileNet family on the kernels of this project.
 
 use std::sync::{Mutex, PoisonError};
 
-use fruitvec_kernels::{Network, Path, Scratch};
+use fruitvec_kernels::{Isa, Network, Scratch};
 use tract_onnx::pb::ModelProto;
 
-use super::engine::{settled, wrong_side};
-use super::{Embedder, onnx};
+use super::embedder::{Embedder, check_embedding, check_side};
+use super::onnx;
+use crate::contract::model_card::ModelCard;
 use crate::error::Result;
-use crate::model::ModelCard;
-use crate::pixels::Square;
+use crate::image::InputImage;
 
-/// A network compiled for this machine.
+/// A network, compiled for one instruction set.
 pub struct Native {
     card: ModelCard,
     network: Network,
     engine: String,
-    /// Memory to work in: one for each thread that embeds at the same time. Nothing is allocated once there are as many.
+    /// Idle scratch memory. A thread takes one while it embeds, so the list grows to the highest
+    /// number of concurrent threads. After that, embedding allocates no more scratch memory.
     scratches: Mutex<Vec<Scratch>>,
 }
 
 impl Native {
-    /// Compiles the graph up to the value `embedding`.
+    /// Compiles the part of a graph that computes the value `output`.
     ///
     /// # Errors
-    /// Why it is not for these kernels.
+    /// The reason why the kernels can't run it.
     pub(super) fn compile(
         card: &ModelCard,
         proto: &ModelProto,
-        embedding: &str,
-        path: Path,
+        output: &str,
+        isa: Isa,
     ) -> std::result::Result<Self, String> {
-        let graph = proto.graph.as_ref().ok_or("there is no graph")?;
+        let graph = proto.graph.as_ref().ok_or("the file has no graph")?;
         let input = &card.input;
-        let layers = onnx::layers(graph, input.layout, embedding)?;
-        let network = Network::compile(&layers, input.side as usize, input.mean, input.std, path)
-            .map_err(|why| why.to_string())?;
-        let engine = format!("native {path}");
+        let layers = onnx::layers(graph, input.layout, output)?;
+        let network = Network::compile(&layers, input.side as usize, input.mean, input.std, isa)
+            .map_err(|unsupported| unsupported.to_string())?;
+        let engine = format!("native {isa}");
         Ok(Self { card: card.clone(), network, engine, scratches: Mutex::default() })
     }
 }
@@ -50,15 +51,15 @@ impl Embedder for Native {
         &self.engine
     }
 
-    fn embed(&self, square: &Square) -> Result<Vec<f32>> {
-        if square.side() != self.card.input.side {
-            return Err(wrong_side(&self.card, square));
-        }
+    fn embed(&self, image: &InputImage) -> Result<Vec<f32>> {
+        check_side(&self.card, image)?;
+        // A panic while the lock is held leaves the list intact, so poisoning is ignored.
         let scratches = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = scratches().pop();
-        let mut scratch = kept.unwrap_or_else(|| self.network.scratch());
-        let embedding = self.network.embed(square.rgb(), &mut scratch);
+        // The lock is not held during the computation.
+        let idle = scratches().pop();
+        let mut scratch = idle.unwrap_or_else(|| self.network.scratch());
+        let embedding = self.network.embed(image.rgb(), &mut scratch);
         scratches().push(scratch);
-        settled(&self.card, embedding)
+        check_embedding(&self.card, embedding)
     }
 }

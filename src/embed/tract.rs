@@ -1,26 +1,25 @@
-//! Any network, run by tract.
+//! Runs any network on tract.
 
 use std::sync::Arc;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
-use super::Embedder;
-use super::engine::{settled, wrong_side};
+use super::embedder::{Embedder, check_embedding, check_side};
+use crate::contract::model_card::{Layout, ModelCard, ModelInput};
 use crate::error::{Error, Result};
-use crate::model::{Layout, ModelCard, ModelInput};
-use crate::pixels::Square;
+use crate::image::InputImage;
 
-/// Any ONNX graph, run by tract.
+/// A network, optimised by tract.
 pub struct Tract {
     card: ModelCard,
     plan: Arc<TypedRunnableModel>,
 }
 
 impl Tract {
-    /// Cuts the graph at the value `embedding` and optimises it.
-    pub(super) fn optimise(card: &ModelCard, proto: &ModelProto, embedding: &str) -> Result<Self> {
-        let plan = plan(card, proto, embedding).map_err(|cause| card.error(format!("{cause:#}")))?;
+    /// Optimises the part of a graph that computes the value `output`.
+    pub(super) fn optimise(card: &ModelCard, proto: &ModelProto, output: &str) -> Result<Self> {
+        let plan = plan(card, proto, output).map_err(|cause| card.error(format!("{cause:#}")))?;
         Ok(Self { card: card.clone(), plan })
     }
 }
@@ -34,19 +33,17 @@ impl Embedder for Tract {
         "tract 0.23"
     }
 
-    fn embed(&self, square: &Square) -> Result<Vec<f32>> {
-        if square.side() != self.card.input.side {
-            return Err(wrong_side(&self.card, square));
-        }
+    fn embed(&self, image: &InputImage) -> Result<Vec<f32>> {
+        check_side(&self.card, image)?;
         let internal = |cause: TractError| Error::Internal(format!("{}: {cause:#}", self.card.id));
-        let input = tensor(square, &self.card.input).map_err(internal)?;
+        let input = tensor(image, &self.card.input).map_err(internal)?;
         let output = self.plan.run(tvec!(input.into())).map_err(internal)?;
         let embedding = output[0].to_plain_array_view::<f32>().map_err(internal)?;
-        settled(&self.card, embedding.iter().copied().collect())
+        check_embedding(&self.card, embedding.iter().copied().collect())
     }
 }
 
-fn plan(card: &ModelCard, proto: &ModelProto, embedding: &str) -> TractResult<Arc<TypedRunnableModel>> {
+fn plan(card: &ModelCard, proto: &ModelProto, output: &str) -> TractResult<Arc<TypedRunnableModel>> {
     let side = card.input.side as usize;
     let shape = match card.input.layout {
         Layout::Nchw => [1, 3, side, side],
@@ -55,18 +52,18 @@ fn plan(card: &ModelCard, proto: &ModelProto, embedding: &str) -> TractResult<Ar
     tract_onnx::onnx()
         .parse(proto, None)?
         .model
-        .with_outputs_by_name([embedding])?
+        .with_outputs_by_name([output])?
         .with_input_fact(0, f32::fact(shape).into())?
         .into_optimized()?
         .into_runnable()
 }
 
-/// The input tensor of a square: `(pixel − mean) / std`, laid out as the network has it.
-fn tensor(square: &Square, input: &ModelInput) -> TractResult<Tensor> {
+/// Returns the network's input: `(pixel − mean) / std`, in the layout of the card.
+fn tensor(image: &InputImage, input: &ModelInput) -> TractResult<Tensor> {
     let side = input.side as usize;
     let normalised =
         |channel: usize, pixel: u8| (f32::from(pixel) - input.mean[channel]) / input.std[channel];
-    let pixels = square.rgb().chunks_exact(3);
+    let pixels = image.rgb().chunks_exact(3);
     match input.layout {
         Layout::Nhwc => {
             let values: Vec<f32> =
@@ -76,7 +73,8 @@ fn tensor(square: &Square, input: &ModelInput) -> TractResult<Tensor> {
         Layout::Nchw => {
             let mut values = vec![0.0; 3 * side * side];
             for (channel, plane) in values.chunks_exact_mut(side * side).enumerate() {
-                // A byte has 256 values: looking one up is cheaper than dividing, and rounds the same.
+                // A byte has only 256 values. A table is cheaper than a division per pixel, and the
+                // results are the same.
                 let table: [f32; 256] = std::array::from_fn(|pixel| normalised(channel, pixel as u8));
                 for (value, pixel) in plane.iter_mut().zip(pixels.clone()) {
                     *value = table[usize::from(pixel[channel])];

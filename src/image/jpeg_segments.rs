@@ -1,43 +1,35 @@
-//! JPEG: its outline, which is its segments from the first marker to the last (ITU-T T.81, annex B), and its decoding by libjpeg.
+//! Reads the segments of a JPEG, from the first marker to the last (ITU-T T.81, annex B).
 //!
-//! Two things need the outline. The decoder is lenient: it paints what is missing of a photo grey, and a photo whose
-//! upload broke off would get an embedding. And a progressive JPEG keeps all its coefficients in memory,
-//! which must be known beforehand.
-//!
-//! libjpeg, because the references are made with it: decoders differ in how they round when they double the chroma, and on small
-//! photos that alone moves an embedding by more than a cosine of 0.9995. mozjpeg is the libjpeg that builds with a C compiler only. Where
-//! nasm is there when it is built, its assembler goes in: the same pixels (a test has their digest) in four fifths of the time.
-
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+//! Two decisions need more than the size. libjpeg is lenient and paints missing pixels grey, so a
+//! photo whose upload was interrupted would get an embedding. And libjpeg keeps all coefficients of
+//! a progressive JPEG in memory, which must be known before decoding.
 
 use image::metadata::Orientation;
 use memchr::memchr;
-use mozjpeg::{ColorSpace, Decompress};
 
-use super::decode::{Raster, pack};
-use super::scale::Scale;
-use super::{Header, format};
-use crate::reject::{RejectCode, Rejection};
+use super::format;
+use super::header::Header;
+use crate::rejection::{RejectCode, Rejection};
 
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
 const APP1: u8 = 0xE1;
-/// Scans that a picture may have. Encoders write 20 at most, and the decoder goes through the whole picture for each, also for one that
-/// holds nothing.
-const SCANS: usize = 100;
-/// Samples along each side of a block of coefficients.
+/// The limit on scans. Encoders write at most 20. The decoder walks through the whole image for
+/// each, even for an empty one.
+const MAX_SCANS: usize = 100;
+/// Width and height of a block of coefficients.
 const BLOCK: u64 = 8;
 
-/// What the segments of a JPEG say.
+/// The properties of a JPEG that its segments declare.
 #[derive(Debug)]
 pub(super) struct Outline {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) orientation: Orientation,
-    /// Whether the end-of-image marker is there. It is what Pillow, too, asks of a photo in nearly all cases.
+    /// Whether the file has an end-of-image marker. Pillow requires it, too, for nearly all photos.
     complete: bool,
     frame: Frame,
-    /// Whether the decoder must keep the coefficients of the whole picture.
+    /// Whether the decoder must keep the coefficients of the whole image.
     buffered: bool,
 }
 
@@ -51,72 +43,95 @@ struct Frame {
     sampling: Vec<(u64, u64)>,
 }
 
-/// Follows the segments of a JPEG to its end.
-pub(super) fn outline(bytes: &[u8]) -> Result<Outline, Rejection> {
-    let mut frame: Option<Frame> = None;
-    let mut orientation = None;
-    let mut first_scan = None;
-    let mut scans = 0;
-    let mut complete = false;
+/// The properties found in the segments that were read so far.
+#[derive(Default)]
+struct Segments {
+    frame: Option<Frame>,
+    orientation: Option<Orientation>,
+    /// The number of components in the first scan.
+    first_scan: Option<usize>,
+    scans: usize,
+    complete: bool,
+}
+
+/// Reads the segments of a JPEG up to its end-of-image marker or the end of the file.
+pub(super) fn read(bytes: &[u8]) -> Result<Outline, Rejection> {
+    let mut segments = Segments::default();
     let mut position = 2;
-    while let Some((marker, after)) = next_marker(bytes, position) {
+    while let Some((marker, start)) = next_marker(bytes, position) {
         if marker == EOI {
-            complete = true;
+            segments.complete = true;
             break;
         }
-        let Some(payload) = payload(bytes, after)? else { break };
+        let Some(payload) = payload(bytes, start)? else { break };
+        segments.add(marker, payload)?;
+        position = start + 2 + payload.len();
+    }
+    segments.into_outline(bytes.len())
+}
+
+impl Segments {
+    fn add(&mut self, marker: u8, payload: &[u8]) -> Result<(), Rejection> {
         match marker {
-            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && frame.is_none() => {
-                frame = Some(Frame::parse(marker, payload)?);
+            // In this range, C4 (Huffman tables), C8 (reserved) and CC (arithmetic conditioning) do
+            // not start a frame.
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && self.frame.is_none() => {
+                self.frame = Some(Frame::parse(marker, payload)?);
             }
-            APP1 if orientation.is_none() => {
-                orientation = payload.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
+            APP1 if self.orientation.is_none() => {
+                self.orientation = payload.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
             }
             SOS => {
-                scans += 1;
-                if scans > SCANS {
-                    return Err(format::unsupported(&format!("JPEG with more than {SCANS} scans")));
+                self.scans += 1;
+                if self.scans > MAX_SCANS {
+                    return Err(format::unsupported(&format!("JPEG with more than {MAX_SCANS} scans")));
                 }
-                first_scan = first_scan.or(payload.first().map(|components| usize::from(*components)));
+                let components = payload.first().map(|components| usize::from(*components));
+                self.first_scan = self.first_scan.or(components);
             }
             _ => {}
         }
-        position = after + 2 + payload.len();
+        Ok(())
     }
-    let Some(frame) = frame else {
-        return Err(if complete { corrupt("it ends without a frame") } else { truncated(bytes.len()) });
-    };
-    if complete && first_scan.is_none() {
-        return Err(corrupt("it ends without a scan"));
+
+    fn into_outline(self, file_bytes: usize) -> Result<Outline, Rejection> {
+        let Self { frame, orientation, first_scan, complete, .. } = self;
+        let Some(frame) = frame else {
+            return Err(if complete { corrupt("it ends without a frame") } else { truncated(file_bytes) });
+        };
+        if complete && first_scan.is_none() {
+            return Err(corrupt("it ends without a scan"));
+        }
+        let (width, height) = (frame.width as u32, frame.height as u32);
+        // If the first scan lacks a component, no row is complete before the last scan is read.
+        let buffered =
+            frame.progressive || first_scan.is_some_and(|components| components != frame.sampling.len());
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+        Ok(Outline { width, height, orientation, complete, frame, buffered })
     }
-    let (width, height) = (frame.width as u32, frame.height as u32);
-    let buffered =
-        frame.progressive || first_scan.is_some_and(|components| components != frame.sampling.len());
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-    Ok(Outline { width, height, orientation, complete, frame, buffered })
 }
 
 impl Outline {
-    /// Size as stored, and memory as the decoder takes it: the pixels, a few rows of blocks of 16-bit samples, and for a
-    /// progressive picture every coefficient.
+    /// Returns the size as stored, and the memory that the decoder uses: the pixels, a few rows of
+    /// blocks of 16-bit samples, and for a buffered image every coefficient.
     pub(super) fn header(&self) -> Header {
         let Frame { width, height, sampling, .. } = &self.frame;
-        let widest = sampling.iter().map(|(across, _)| *across).max().unwrap_or(1);
-        let tallest = sampling.iter().map(|(_, down)| *down).max().unwrap_or(1);
-        let units = (width.div_ceil(BLOCK * widest), height.div_ceil(BLOCK * tallest));
+        let max_across = sampling.iter().map(|(across, _)| *across).max().unwrap_or(1);
+        let max_down = sampling.iter().map(|(_, down)| *down).max().unwrap_or(1);
+        let units = (width.div_ceil(BLOCK * max_across), height.div_ceil(BLOCK * max_down));
         let blocks: u64 = sampling.iter().map(|(across, down)| units.0 * across * units.1 * down).sum();
         let coefficients = if self.buffered { blocks * BLOCK * BLOCK * 2 } else { 0 };
-        let row = units.0 * widest * BLOCK * tallest * BLOCK * 2 * sampling.len() as u64;
-        let decoded_bytes = width * height * self.samples() + 3 * row + coefficients;
+        let row = units.0 * max_across * BLOCK * max_down * BLOCK * 2 * sampling.len() as u64;
+        let decoded_bytes = width * height * self.samples_per_pixel() + 3 * row + coefficients;
         Header { width: self.width, height: self.height, decoded_bytes }
     }
 
-    /// Samples of a pixel as they are decoded: grey, red, green and blue, or CMYK.
-    pub(super) fn samples(&self) -> u64 {
+    /// Returns the number of decoded samples per pixel: 1 (greyscale), 3 (RGB) or 4 (CMYK).
+    pub(super) fn samples_per_pixel(&self) -> u64 {
         self.frame.sampling.len() as u64
     }
 
-    /// Refuses a JPEG that ends before its end-of-image marker. What follows the marker does not matter.
+    /// Rejects a JPEG that ends before its end-of-image marker. Bytes after the marker are ignored.
     pub(super) fn check_complete(&self, file_bytes: usize) -> Result<(), Rejection> {
         if self.complete { Ok(()) } else { Err(truncated(file_bytes)) }
     }
@@ -129,7 +144,9 @@ impl Frame {
         };
         match marker {
             0xC0..=0xC2 if precision == 8 => {}
-            0xC0..=0xC2 => return Err(format::unsupported(&format!("JPEG with {precision} bits a sample"))),
+            0xC0..=0xC2 => {
+                return Err(format::unsupported(&format!("JPEG with {precision} bits per sample")));
+            }
             0xC3 => return Err(format::unsupported("lossless JPEG")),
             0xC9..=0xCB => return Err(format::unsupported("arithmetic-coded JPEG")),
             _ => return Err(format::unsupported("hierarchical JPEG")),
@@ -139,61 +156,23 @@ impl Frame {
             .take(usize::from(components))
             .map(|component| (u64::from(component[1] >> 4), u64::from(component[1] & 15)))
             .collect();
-        let valid = |(across, down): &(u64, u64)| (1..=4).contains(across) && (1..=4).contains(down);
+        let is_valid = |(across, down): &(u64, u64)| (1..=4).contains(across) && (1..=4).contains(down);
         if !matches!(sampling.len(), 1 | 3 | 4)
             || sampling.len() != usize::from(components)
-            || !sampling.iter().all(valid)
+            || !sampling.iter().all(is_valid)
         {
-            return Err(corrupt("its frame header has impossible components"));
+            return Err(corrupt("its frame header declares invalid components"));
         }
         let number = |high, low| u64::from(u16::from_be_bytes([high, low]));
         Ok(Self { progressive: marker == 0xC2, width: number(w1, w0), height: number(h1, h0), sampling })
     }
 }
 
-/// Decodes a JPEG whose header, as stored, is known, at a scale.
-pub(super) fn raster(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
-    // libjpeg tells of an error by unwinding with its words. It leaves nothing behind: what it had is dropped on the way.
-    catch_unwind(AssertUnwindSafe(|| decoded(bytes, header, scale))).unwrap_or_else(|payload| {
-        match payload.downcast_ref::<String>().and_then(|words| words.strip_prefix("libjpeg fatal error: ")) {
-            Some(words) => Err(corrupt(words)),
-            None => resume_unwind(payload),
-        }
-    })
-}
-
-fn decoded(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
-    let failed = |cause: std::io::Error| corrupt(&cause.to_string());
-    let mut jpeg = Decompress::new_mem(bytes).map_err(failed)?;
-    let &Header { width, height, .. } = header;
-    if jpeg.size() != (width as usize, height as usize) {
-        return Err(corrupt("it has frames of different sizes"));
-    }
-    jpeg.scale(scale.eighths());
-    let (channels, started) = match jpeg.color_space() {
-        ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => (4, jpeg.to_colorspace(ColorSpace::JCS_CMYK)),
-        ColorSpace::JCS_GRAYSCALE => (1, jpeg.grayscale()),
-        _ => (3, jpeg.rgb()),
-    };
-    let mut started = started.map_err(failed)?;
-    let (width, height) = (scale.of(width), scale.of(height));
-    let mut samples = vec![0; width as usize * height as usize * channels];
-    started.read_scanlines_into::<u8>(&mut samples).map_err(failed)?;
-    if channels == 4 {
-        // As Adobe writes it, and all others after it: 255 is no ink.
-        pack(&mut samples, |[c, m, y, k]| [c, m, y].map(|ink| over_black(ink, k)));
-    }
-    Ok(Raster { width, height, channels: if channels == 1 { 1 } else { 3 }, samples })
-}
-
-/// colour·black / 255, rounded to the nearest.
-fn over_black(colour: u8, black: u8) -> u8 {
-    let product = u32::from(colour) * u32::from(black) + 128;
-    ((product + (product >> 8)) >> 8) as u8
-}
-
-/// The next marker that begins or ends something, and the position behind it. Stuffed zeros, fill bytes and
-/// restarts inside scans are passed over, and so is what is no marker at all, as libjpeg does.
+/// Finds the next marker that starts a segment or ends the image, and returns it with the position
+/// after it.
+///
+/// It skips stuffed zeros, fill bytes and restart markers inside scans. Like libjpeg, it also skips
+/// bytes that are not a marker.
 fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
     loop {
         position += memchr(0xFF, bytes.get(position..)?)? + 1;
@@ -204,23 +183,106 @@ fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// What follows a marker and its length; `None` where the file ends first.
-fn payload(bytes: &[u8], after: usize) -> Result<Option<&[u8]>, Rejection> {
-    let Some(length) = bytes.get(after..).and_then(|rest| rest.first_chunk()) else { return Ok(None) };
+/// Returns the payload of the segment whose length is at `start`, or `None` if the file ends first.
+fn payload(bytes: &[u8], start: usize) -> Result<Option<&[u8]>, Rejection> {
+    let Some(length) = bytes.get(start..).and_then(|rest| rest.first_chunk()) else { return Ok(None) };
     let length = usize::from(u16::from_be_bytes(*length));
+    // The length includes its own two bytes.
     if length < 2 {
-        return Err(corrupt("a segment has an impossible length"));
+        return Err(corrupt("a segment has an invalid length"));
     }
-    Ok(bytes.get(after + 2..after + length))
+    Ok(bytes.get(start + 2..start + length))
 }
 
-fn corrupt(why: &str) -> Rejection {
-    Rejection::new(RejectCode::Corrupt, format!("the JPEG contradicts itself: {why}; export it again"))
+/// Rejects a JPEG whose contents are inconsistent.
+pub(super) fn corrupt(reason: &str) -> Rejection {
+    Rejection::new(RejectCode::Corrupt, format!("the JPEG is invalid: {reason}; export it again"))
 }
 
 fn truncated(file_bytes: usize) -> Rejection {
-    let message = format!(
-        "the JPEG breaks off after {file_bytes} bytes, before its end-of-image marker; upload it again"
-    );
+    let message =
+        format!("the JPEG ends after {file_bytes} bytes, before its end-of-image marker; upload it again");
     Rejection::new(RejectCode::Truncated, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three components, of which the first has twice the resolution of the others.
+    const YCBCR: &[u8] = &[1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1];
+
+    fn segment(marker: u8, payload: &[u8]) -> Vec<u8> {
+        [&[0xFF, marker], &(payload.len() as u16 + 2).to_be_bytes()[..], payload].concat()
+    }
+
+    /// Returns a start-of-frame segment for 20 × 10 pixels.
+    fn frame(marker: u8, precision: u8, components: &[u8]) -> Vec<u8> {
+        let head = [precision, 0, 10, 0, 20, (components.len() / 3) as u8];
+        segment(marker, &[&head, components].concat())
+    }
+
+    /// Returns a JPEG with these segments and one scan of `components` components.
+    fn jpeg(segments: &[u8], components: u8) -> Vec<u8> {
+        [b"\xFF\xD8", segments, &segment(SOS, &[components]), b"\xFF\xD9"].concat()
+    }
+
+    #[test]
+    fn the_frame_declares_size_and_memory() {
+        let outline = read(&jpeg(&frame(0xC0, 8, YCBCR), 3)).unwrap();
+        outline.check_complete(0).unwrap();
+        assert_eq!((outline.width, outline.height, outline.samples_per_pixel()), (20, 10, 3));
+        // Three rows of two units, each 16 × 16 pixels of three 16-bit samples.
+        let rows = 3 * (2 * 16 * 16 * 2 * 3);
+        assert_eq!(outline.header().decoded_bytes, 20 * 10 * 3 + rows);
+        // Each unit has four blocks of luma and two of chroma.
+        let coefficients = 2 * 6 * 64 * 2;
+        let progressive = read(&jpeg(&frame(0xC2, 8, YCBCR), 3)).unwrap();
+        assert_eq!(progressive.header().decoded_bytes, 20 * 10 * 3 + rows + coefficients);
+        let one_scan_per_component = read(&jpeg(&frame(0xC0, 8, YCBCR), 1)).unwrap();
+        assert_eq!(one_scan_per_component.header().decoded_bytes, 20 * 10 * 3 + rows + coefficients);
+    }
+
+    #[test]
+    fn an_unsupported_coding_is_rejected_by_name() {
+        for (marker, precision, word) in [
+            (0xC1, 12, "12 bits"),
+            (0xC3, 8, "lossless"),
+            (0xC5, 8, "hierarchical"),
+            (0xC9, 8, "arithmetic"),
+            (0xCB, 8, "arithmetic"),
+            (0xCF, 8, "hierarchical"),
+        ] {
+            let rejection = read(&jpeg(&frame(marker, precision, YCBCR), 3)).unwrap_err();
+            assert_eq!(rejection.code, RejectCode::UnsupportedFormat);
+            assert!(rejection.message.contains(word), "{rejection}");
+        }
+    }
+
+    #[test]
+    fn invalid_components_are_corrupt() {
+        let two: &[u8] = &[1, 0x11, 0, 2, 0x11, 1];
+        for components in [&[][..], two, &[1, 0x01, 0], &[1, 0x51, 0], &[1, 0x10, 0]] {
+            let rejection = read(&jpeg(&frame(0xC0, 8, components), 1)).unwrap_err();
+            assert_eq!(rejection.code, RejectCode::Corrupt, "{components:?}");
+        }
+    }
+
+    #[test]
+    fn a_scan_may_contain_stuffed_zeros_fill_bytes_and_restarts() {
+        let scan = [&segment(SOS, &[3])[..], b"\x01\xFF\x00\x02\xFF\xD0\x03\xFF\xFF\xD7\x04"].concat();
+        let bytes = [b"\xFF\xD8", &frame(0xC0, 8, YCBCR)[..], &scan, b"\xFF\xD9"].concat();
+        read(&bytes).unwrap().check_complete(bytes.len()).unwrap();
+        let without_end = &bytes[..bytes.len() - 2];
+        let rejection = read(without_end).unwrap().check_complete(without_end.len()).unwrap_err();
+        assert_eq!(rejection.code, RejectCode::Truncated);
+    }
+
+    #[test]
+    fn only_the_first_frame_counts() {
+        let tables = segment(0xC4, &[]);
+        let larger = segment(0xC0, &[8, 1, 0, 1, 0, 1, 1, 0x11, 0]);
+        let outline = read(&jpeg(&[tables, frame(0xC0, 8, YCBCR), larger].concat(), 3)).unwrap();
+        assert_eq!((outline.width, outline.height), (20, 10));
+    }
 }

@@ -1,12 +1,15 @@
-//! A decoder that panics, for tests of whole programs. Debug builds only; no bytes that a person sends make a decoder panic as far as we
-//! know, and what we know of would be mended.
+//! Makes the decoder panic on request, for tests of whole programs. Debug builds only.
+//!
+//! No known file makes a decoder panic, and a decoder that panics would be fixed. So tests have to
+//! inject the panic.
 
 use crate::config::{TEST_POISON, from_environment};
 
-/// Panics over a file that ends in the words of [`TEST_POISON`], where that is set. Decoders never look behind a picture's end.
-#[expect(clippy::panic, reason = "it is what this is for")]
-pub(super) fn taste(bytes: &[u8]) {
-    if from_environment(TEST_POISON).is_some_and(|words| bytes.ends_with(words.as_bytes())) {
-        panic!("the file is poisoned, as {TEST_POISON} asks");
+/// Panics if [`TEST_POISON`] is set and the file ends with its value.
+#[expect(clippy::panic, reason = "the purpose of this function")]
+pub(super) fn maybe_panic(bytes: &[u8]) {
+    // Decoders ignore bytes after the end of an image, so a test can append the value to any photo.
+    if from_environment(TEST_POISON).is_some_and(|poison| bytes.ends_with(poison.as_bytes())) {
+        panic!("the file ends with the value of {TEST_POISON}");
     }
 }

@@ -1,84 +1,93 @@
-//! A picture becomes a square, in 8 bits as Pillow does it.
+//! Resizes a decoded image to a square, in 8 bits as Pillow does.
+
+use std::fmt::Display;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, SrcCropping};
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
-use super::decode::Raster;
-use super::{Filter, Fit, Square};
-use crate::reject::{RejectCode, Rejection};
+use super::input_image::InputImage;
+use super::raster::Raster;
+use crate::contract::model_card::{Filter, ResizeMode};
+use crate::rejection::{RejectCode, Rejection};
 
-/// Resizes a picture to a square of RGB. One that has that size already is passed through. Of its pixels so many across and down
-/// show the picture: where it was scaled down, its last ones may show it in part.
+/// Resizes an image to a square of RGB. An image that already has that size is returned unchanged.
+///
+/// `extent` is the width and height of the image inside the raster. After scaled decoding it can be
+/// a fraction smaller than the raster, whose last row and column then show the image only in part.
 pub(super) fn to_square(
     raster: Raster,
-    shown: (f64, f64),
+    extent: (f64, f64),
     side: u32,
-    fit: Fit,
+    fit: ResizeMode,
     filter: Filter,
-) -> Result<Square, Rejection> {
+) -> Result<InputImage, Rejection> {
     let Raster { width, height, channels, samples } = raster;
-    // A grey picture is resized as one channel, a third of the work.
+    // A greyscale image is resized as one channel, which is a third of the work.
     let pixels = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    let [left, top, box_width, box_height] = source_box(shown, side, fit);
+    let [left, top, box_width, box_height] = source_box(extent, side, fit);
     let algorithm = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel(filter)));
-    // Across first, then down, each rounded to 8 bits, because Pillow does it so; the resizer alone would
-    // begin downwards, and differ by up to 30 levels where the kernel overshoots at a hard edge.
-    let across = algorithm.crop(left, 0.0, box_width, f64::from(height));
-    let samples = resized(samples, (width, height), (side, height), pixels, &across)?;
-    let down = algorithm.crop(0.0, top, f64::from(side), box_height);
-    let samples = resized(samples, (side, height), (side, side), pixels, &down)?;
+    // Pillow resizes horizontally, then vertically, and rounds to 8 bits after each. In one call,
+    // the resizer would start vertically. Where the kernel overshoots at a hard edge, the results
+    // would differ by up to 30 levels.
+    let horizontal = algorithm.crop(left, 0.0, box_width, f64::from(height));
+    let samples = resize(samples, (width, height), (side, height), pixels, &horizontal)?;
+    let vertical = algorithm.crop(0.0, top, f64::from(side), box_height);
+    let samples = resize(samples, (side, height), (side, side), pixels, &vertical)?;
     let rgb = if channels == 1 { samples.iter().flat_map(|grey| [*grey; 3]).collect() } else { samples };
-    Square::new(side, rgb).ok_or_else(|| internal("the resized picture has an unexpected length"))
+    InputImage::new(side, rgb).ok_or_else(|| failed("the resized image has an unexpected length"))
 }
 
-/// One resize; what has the size already and is taken whole is not touched.
-fn resized(
+/// Resizes in one direction. Returns the samples unchanged if the size stays the same and nothing
+/// is cropped.
+fn resize(
     samples: Vec<u8>,
     from: (u32, u32),
     to: (u32, u32),
     pixels: PixelType,
     options: &ResizeOptions,
 ) -> Result<Vec<u8>, Rejection> {
-    let whole = match options.cropping {
+    let is_whole = match options.cropping {
         SrcCropping::Crop(part) => (part.width, part.height) == (f64::from(from.0), f64::from(from.1)),
         _ => true,
     };
-    if from == to && whole {
+    if from == to && is_whole {
         return Ok(samples);
     }
-    let source = ImageRef::new(from.0, from.1, &samples, pixels).map_err(internal)?;
+    let source = ImageRef::new(from.0, from.1, &samples, pixels).map_err(failed)?;
     let mut target = Image::new(to.0, to.1, pixels);
-    Resizer::new().resize(&source, &mut target, options).map_err(internal)?;
+    Resizer::new().resize(&source, &mut target, options).map_err(failed)?;
     Ok(target.into_vec())
 }
 
-/// Turns a square as EXIF orientation asks.
-pub(super) fn upright(square: Square, orientation: Orientation) -> Result<Square, Rejection> {
+/// Turns or mirrors a square image according to its EXIF orientation.
+pub(super) fn upright(input: InputImage, orientation: Orientation) -> Result<InputImage, Rejection> {
     if orientation == Orientation::NoTransforms {
-        return Ok(square);
+        return Ok(input);
     }
-    let side = square.side;
-    let picture = RgbImage::from_raw(side, side, square.rgb).map(DynamicImage::ImageRgb8);
-    let turned = picture.map(|mut picture| {
-        picture.apply_orientation(orientation);
-        picture.into_rgb8().into_raw()
+    let side = input.side();
+    let stored = RgbImage::from_raw(side, side, input.into_rgb()).map(DynamicImage::ImageRgb8);
+    let upright = stored.map(|mut image| {
+        image.apply_orientation(orientation);
+        image.into_rgb8().into_raw()
     });
-    turned
-        .and_then(|rgb| Square::new(side, rgb))
-        .ok_or_else(|| internal("the turned picture has an unexpected length"))
+    upright
+        .and_then(|rgb| InputImage::new(side, rgb))
+        .ok_or_else(|| failed("the upright image has an unexpected length"))
 }
 
-/// Left, top, width and height of what the square shows, in source pixels. Scaling and cutting are one step:
-/// the kernel reaches beyond the box as it would have had the whole picture been scaled.
-fn source_box((width, height): (f64, f64), side: u32, fit: Fit) -> [f64; 4] {
+/// Returns the left, top, width and height of the box that the square shows, in source pixels.
+///
+/// Scaling and cropping are one step. The kernel reaches beyond the box, as if the whole image had
+/// been scaled.
+fn source_box((width, height): (f64, f64), side: u32, fit: ResizeMode) -> [f64; 4] {
     match fit {
-        Fit::Stretch => [0.0, 0.0, width, height],
-        Fit::Crop { shorter_side } => {
+        ResizeMode::Stretch => [0.0, 0.0, width, height],
+        ResizeMode::Crop { shorter_side } => {
             let shorter = width.min(height);
-            let cut = shorter * (f64::from(side) / f64::from(shorter_side.max(side).max(1)));
-            [(width - cut) / 2.0, (height - cut) / 2.0, cut, cut]
+            let cropped = shorter * (f64::from(side) / f64::from(shorter_side.max(side).max(1)));
+            [(width - cropped) / 2.0, (height - cropped) / 2.0, cropped, cropped]
         }
     }
 }
@@ -91,7 +100,27 @@ fn kernel(filter: Filter) -> FilterType {
     }
 }
 
-/// The resizer refuses only what contradicts itself. Such a picture must not come back for ever.
-fn internal(cause: impl std::fmt::Display) -> Rejection {
-    Rejection::new(RejectCode::Corrupt, format!("the picture can't be resized: {cause}"))
+/// Rejects an image that the resizer refuses.
+fn failed(cause: impl Display) -> Rejection {
+    // The resizer refuses only inconsistent arguments. A rejection, unlike an error, is not
+    // retried, so such an image does not come back forever.
+    Rejection::new(RejectCode::Corrupt, format!("the image can't be resized: {cause}; export it again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretch_takes_the_whole_image() {
+        assert_eq!(source_box((400.0, 300.0), 224, ResizeMode::Stretch), [0.0, 0.0, 400.0, 300.0]);
+    }
+
+    #[test]
+    fn a_crop_takes_a_centred_square() {
+        let crop = |shorter_side| source_box((400.0, 300.0), 224, ResizeMode::Crop { shorter_side });
+        assert_eq!(crop(224), [50.0, 0.0, 300.0, 300.0]);
+        assert_eq!(crop(448), [125.0, 75.0, 150.0, 150.0]);
+        assert_eq!(crop(0), crop(224));
+    }
 }

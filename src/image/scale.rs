@@ -1,39 +1,40 @@
-//! How far a JPEG is scaled down while it is decoded.
+//! Chooses the scale at which a JPEG is decoded.
 //!
-//! The decoder can make a pixel of each 2 × 2, 4 × 4 or 8 × 8 of a block, from the block's first coefficients: most of the work on a phone's
-//! photo is never done. What is left is at least twice as large as what the resizer makes of it, so that it still has the choice of filter.
+//! The decoder can turn each 2 × 2, 4 × 4 or 8 × 8 pixels of a block into one, from the block's
+//! low-frequency coefficients. That skips most of the work on a photo from a phone. The scaled
+//! image is at least twice as large as the resized one, so the resampling filter still matters.
 
-use super::Fit;
+use crate::contract::model_card::ResizeMode;
 
-/// Pixels that are left of eight, along each side.
+/// A scale in eighths: 8 is full size, 1 is one eighth of the width and height.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scale(u8);
 
 impl Scale {
-    /// Every pixel.
+    /// Full size.
     pub(super) const FULL: Self = Self(8);
 
-    /// The smallest at which the shorter side is at least twice what it is resized to.
-    pub(super) fn choose(width: u32, height: u32, side: u32, fit: Fit) -> Self {
-        let shorter = match fit {
-            Fit::Stretch => side,
-            Fit::Crop { shorter_side } => shorter_side.max(side),
+    /// Returns the smallest scale at which the shorter side is at least twice its size after
+    /// resizing.
+    pub(super) fn choose(width: u32, height: u32, side: u32, fit: ResizeMode) -> Self {
+        let resized = match fit {
+            ResizeMode::Stretch => side,
+            ResizeMode::Crop { shorter_side } => shorter_side.max(side),
         };
-        let enough = |scale: &Self| u64::from(scale.of(width.min(height))) >= 2 * u64::from(shorter);
-        [Self(1), Self(2), Self(4)].into_iter().find(enough).unwrap_or(Self::FULL)
+        let is_enough = |scale: &Self| u64::from(scale.apply(width.min(height))) >= 2 * u64::from(resized);
+        [Self(1), Self(2), Self(4)].into_iter().find(is_enough).unwrap_or(Self::FULL)
     }
 
-    /// How many are left of so many pixels; a part of one counts.
-    pub(super) fn of(self, pixels: u32) -> u32 {
+    /// Scales a width or height to whole pixels, rounded up as libjpeg does.
+    pub(super) fn apply(self, pixels: u32) -> u32 {
         (u64::from(pixels) * u64::from(self.0)).div_ceil(8) as u32
     }
 
-    /// How many are left of so many pixels, to the part.
-    pub(super) fn exactly(self, pixels: u32) -> f64 {
+    /// Scales a width or height without rounding.
+    pub(super) fn apply_exactly(self, pixels: u32) -> f64 {
         f64::from(pixels) * f64::from(self.0) / 8.0
     }
 
-    /// Pixels that are left of eight.
     pub(super) fn eighths(self) -> u8 {
         self.0
     }
@@ -44,23 +45,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shorter_side_stays_at_least_twice_what_it_becomes() {
-        let crop = Fit::Crop { shorter_side: 256 };
+    fn the_shorter_side_stays_at_least_twice_its_resized_length() {
+        let crop = ResizeMode::Crop { shorter_side: 256 };
         for (width, height, side, fit, eighths) in [
-            (4032, 3024, 224, Fit::Stretch, 2),
-            (3024, 4032, 224, Fit::Stretch, 2),
-            (3584, 3584, 224, Fit::Stretch, 1),
-            (3577, 3577, 224, Fit::Stretch, 1),
-            (3576, 3576, 224, Fit::Stretch, 2),
-            (896, 2000, 224, Fit::Stretch, 4),
-            (894, 2000, 224, Fit::Stretch, 8),
+            (4032, 3024, 224, ResizeMode::Stretch, 2),
+            (3024, 4032, 224, ResizeMode::Stretch, 2),
+            (3584, 3584, 224, ResizeMode::Stretch, 1),
+            (3577, 3577, 224, ResizeMode::Stretch, 1),
+            (3576, 3576, 224, ResizeMode::Stretch, 2),
+            (896, 2000, 224, ResizeMode::Stretch, 4),
+            (894, 2000, 224, ResizeMode::Stretch, 8),
             (3584, 3584, 224, crop, 2),
             (4096, 4096, 224, crop, 1),
-            (100, 100, 224, Fit::Stretch, 8),
-            (65_535, 1, 128, Fit::Stretch, 8),
+            (100, 100, 224, ResizeMode::Stretch, 8),
+            (65_535, 1, 128, ResizeMode::Stretch, 8),
         ] {
             let scale = Scale::choose(width, height, side, fit);
             assert_eq!(scale.eighths(), eighths, "{width}×{height} to {side}, {fit:?}");
         }
+    }
+
+    #[test]
+    fn a_partial_pixel_counts_as_a_whole_one() {
+        let quarter = Scale(2);
+        assert_eq!([0, 1, 4, 5, 4032].map(|pixels| quarter.apply(pixels)), [0, 1, 1, 2, 1008]);
+        assert_eq!([1, 4, 5].map(|pixels| quarter.apply_exactly(pixels)), [0.25, 1.0, 1.25]);
+        assert_eq!(Scale::FULL.apply(u32::MAX), u32::MAX);
     }
 }

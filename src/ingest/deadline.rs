@@ -1,58 +1,63 @@
-//! The end of an invocation: no photo is begun that may not be done by then, and what is not done is handed back in time.
+//! The end of an invocation's time, and the estimates that decide which photos still fit into it.
 //!
-//! A Lambda function that runs out of time is killed, and its whole batch comes again: what was slow once is slow again, until the
-//! queue gives up on photos that nothing is wrong with. So a batch ends by itself, before that: what was not begun, and what hangs,
-//! fails alone, and the part of the others is written.
+//! Lambda kills a function that runs out of time, and the queue redelivers the whole batch. Without
+//! a deadline, a batch that was too slow once would be too slow again, and intact photos would end
+//! up in the dead-letter queue. Therefore a batch ends before its invocation does. Only the photos
+//! that were not started or did not finish fail. The rows of the others are written.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// What a photo takes until one has been measured: about what the largest takes on half a core.
-const PHOTO: Duration = Duration::from_secs(1);
-/// What writing a part takes until one has been written: with a new connection.
-const WRITE: Duration = Duration::from_millis(500);
-/// Kept for the answer and the log when everything is written.
-const ANSWER: Duration = Duration::from_millis(200);
+/// The estimate for a photo before the first measurement. On half a core, the largest photo takes
+/// about this long.
+const INITIAL_PHOTO: Duration = Duration::from_secs(1);
+/// The estimate for writing a part before the first measurement. The first write also connects.
+const INITIAL_WRITE: Duration = Duration::from_millis(500);
+/// Reserved for the response and the log flush.
+const RESPONSE: Duration = Duration::from_millis(200);
 
-/// How long photos and parts take, as far as they were measured. One slow photo counts at once, and is forgotten slowly.
+/// Estimates of how long the next photo and the next part take, from measurements.
+///
+/// A slow photo raises the estimate immediately. Faster ones lower it gradually.
 #[derive(Debug)]
-pub(crate) struct Pace {
-    photo: Slowest,
-    write: Slowest,
+pub(crate) struct LatencyEstimate {
+    photo: DecayingMax,
+    write: DecayingMax,
 }
 
-impl Pace {
-    /// Before anything was measured.
+impl LatencyEstimate {
     pub(crate) fn new() -> Self {
-        Self { photo: Slowest::new(PHOTO), write: Slowest::new(WRITE) }
+        Self { photo: DecayingMax::new(INITIAL_PHOTO), write: DecayingMax::new(INITIAL_WRITE) }
     }
 
-    /// A photo took so long to fetch, decode and embed, not counting what it waited for its turn.
-    pub(crate) fn photo_took(&self, time: Duration) {
-        self.photo.note(time);
+    /// Records the time to fetch, decode and embed a photo, excluding time spent waiting for a
+    /// thread.
+    pub(crate) fn record_photo(&self, time: Duration) {
+        self.photo.record(time);
     }
 
-    /// A part took so long to write.
-    pub(crate) fn write_took(&self, time: Duration) {
-        self.write.note(time);
+    /// Records the time to encode and write a part.
+    pub(crate) fn record_write(&self, time: Duration) {
+        self.write.record(time);
     }
 }
 
-/// The greatest of some durations, of which older ones count less and less.
+/// The maximum of recorded durations, which decays with each smaller one. In microseconds.
 #[derive(Debug)]
-struct Slowest(AtomicU64);
+struct DecayingMax(AtomicU64);
 
-impl Slowest {
+impl DecayingMax {
     fn new(start: Duration) -> Self {
         Self(AtomicU64::new(microseconds(start)))
     }
 
-    /// Of two that are noted at once one may be lost: it is an estimate.
-    fn note(&self, time: Duration) {
-        let (known, time) = (self.0.load(Ordering::Relaxed), microseconds(time));
-        self.0.store(time.max(known - known / 8 + time / 8), Ordering::Relaxed);
+    fn record(&self, time: Duration) {
+        // Not a compare-and-swap: of two concurrent measurements one may be lost, which an estimate
+        // can afford.
+        let (maximum, time) = (self.0.load(Ordering::Relaxed), microseconds(time));
+        self.0.store(time.max(maximum - maximum / 8 + time / 8), Ordering::Relaxed);
     }
 
     fn get(&self) -> Duration {
@@ -61,81 +66,88 @@ impl Slowest {
 }
 
 fn microseconds(time: Duration) -> u64 {
-    // So that sums have room.
+    // Half of the range, which leaves room for sums.
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(u64::MAX / 2)
 }
 
-/// When a batch ends, if it does.
+/// The time at which a batch must end, if it has one.
 #[derive(Debug)]
 pub(crate) struct Deadline<'a> {
-    pace: &'a Pace,
+    latency: &'a LatencyEstimate,
     end: Option<End>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct End {
     at: Instant,
-    /// How much there was when the batch began.
-    whole: Duration,
+    /// The time from the start of the batch to its end.
+    total: Duration,
 }
 
 impl<'a> Deadline<'a> {
-    /// All the time in the world.
-    pub(crate) fn none(pace: &'a Pace) -> Self {
-        Self { pace, end: None }
+    /// Creates a deadline that never passes.
+    pub(crate) fn none(latency: &'a LatencyEstimate) -> Self {
+        Self { latency, end: None }
     }
 
-    /// The batch that begins now ends then. One that is over before it began is none: stand-ins for Lambda tell of no time, or of 1970.
-    pub(crate) fn at(pace: &'a Pace, at: Instant) -> Self {
-        let whole = at.saturating_duration_since(Instant::now());
-        Self { pace, end: (!whole.is_zero()).then_some(End { at, whole }) }
+    /// Creates a deadline for a batch that starts now. A time in the past counts as no deadline.
+    ///
+    /// Some emulators of Lambda report the current time or 1970 as the deadline.
+    pub(crate) fn at(latency: &'a LatencyEstimate, at: Instant) -> Self {
+        let total = at.saturating_duration_since(Instant::now());
+        Self { latency, end: (!total.is_zero()).then_some(End { at, total }) }
     }
 
-    /// Whether there is time to begin a photo: for two of them, and for the part.
+    /// Checks that enough time is left to start a photo: enough for two photos and the part.
+    ///
+    /// Two, because a photo may first wait for the one ahead of it on its thread.
     ///
     /// # Errors
-    /// [`Error::OutOfTime`] when there is not.
-    pub(crate) fn begin(&self) -> Result<()> {
+    /// [`Error::OutOfTime`].
+    pub(crate) fn check_time_left(&self) -> Result<()> {
         let Some(end) = self.end else { return Ok(()) };
-        let (left, photos) = (end.at.saturating_duration_since(Instant::now()), 2 * self.pace.photo.get());
-        // Half of the time suffices always: else a photo that took too long once would be the last that was ever begun.
-        if left >= (photos + self.for_part()).min(end.whole / 2) {
+        let left = end.at.saturating_duration_since(Instant::now());
+        let two_photos = 2 * self.latency.photo.get();
+        // Half of the total time is always enough. Otherwise, one photo that took longer than an
+        // invocation would keep all later photos from being started, and the estimate would never
+        // fall.
+        if left >= (two_photos + self.time_to_write()).min(end.total / 2) {
             return Ok(());
         }
-        Err(Error::OutOfTime(format!(
-            "it was not begun: {} ms are left, and two photos take {} ms",
-            left.as_millis(),
-            photos.as_millis()
-        )))
+        let (left, two_photos) = (left.as_millis(), two_photos.as_millis());
+        Err(Error::OutOfTime(format!("not started: {left} ms are left, and two photos take {two_photos} ms")))
     }
 
-    /// The photo's work, unless it is not done when the part must be written.
+    /// Runs the work on one photo until it is time to write the part.
     ///
     /// # Errors
-    /// What the work returns, or [`Error::OutOfTime`].
-    pub(crate) async fn photo<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.until(self.for_part(), work).await
+    /// The error of the work, or [`Error::OutOfTime`].
+    pub(crate) async fn limit_photo<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.limit(self.time_to_write(), work).await
     }
 
-    /// The writing of a part, unless it is not done when the invocation must answer.
+    /// Runs the writing of a part until it is time to respond.
     ///
     /// # Errors
-    /// What the work returns, or [`Error::OutOfTime`].
-    pub(crate) async fn part<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.until(ANSWER, work).await
+    /// The error of the work, or [`Error::OutOfTime`].
+    pub(crate) async fn limit_write<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.limit(RESPONSE, work).await
     }
 
-    fn for_part(&self) -> Duration {
-        self.pace.write.get() + ANSWER
+    fn time_to_write(&self) -> Duration {
+        self.latency.write.get() + RESPONSE
     }
 
-    async fn until<T>(&self, kept: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Runs work until `reserved` is left before the end.
+    async fn limit<T>(&self, reserved: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(end) = self.end else { return work.await };
-        let stop = end.at.checked_sub(kept.min(end.whole / 4)).unwrap_or(end.at);
+        // At most a quarter of the total time is reserved, so that a slow write in the past leaves
+        // time for photos.
+        let stop = end.at.checked_sub(reserved.min(end.total / 4)).unwrap_or(end.at);
         tokio::time::timeout_at(stop.into(), work).await.unwrap_or_else(|_| {
-            let kept = kept.as_millis();
+            let reserved = reserved.as_millis();
             Err(Error::OutOfTime(format!(
-                "it was broken off {kept} ms before the end: it may be slow, or hang"
+                "stopped {reserved} ms before the end, because it is slow or hangs"
             )))
         })
     }
@@ -147,64 +159,68 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn in_time(deadline: &Deadline<'_>) -> bool {
-        match deadline.begin() {
+    fn can_start(deadline: &Deadline<'_>) -> bool {
+        match deadline.check_time_left() {
             Ok(()) => true,
             Err(Error::OutOfTime(_)) => false,
             Err(error) => panic!("{error}"),
         }
     }
 
-    /// A batch that began when it had so long, and has so long left.
-    fn deadline(pace: &Pace, whole: Duration, left: Duration) -> Deadline<'_> {
-        Deadline { pace, end: Some(End { at: Instant::now() + left, whole }) }
+    /// Returns the deadline of a batch that had `total` at its start and has `left` now.
+    fn deadline(latency: &LatencyEstimate, total: Duration, left: Duration) -> Deadline<'_> {
+        Deadline { latency, end: Some(End { at: Instant::now() + left, total }) }
+    }
+
+    fn latency(photo: Duration, write: Duration) -> LatencyEstimate {
+        LatencyEstimate { photo: DecayingMax::new(photo), write: DecayingMax::new(write) }
     }
 
     #[test]
-    fn a_photo_is_begun_while_two_photos_and_the_part_have_time() {
-        let pace = Pace { photo: Slowest::new(3 * SECOND), write: Slowest::new(SECOND) };
-        assert!(in_time(&deadline(&pace, 60 * SECOND, 8 * SECOND)));
-        let late = deadline(&pace, 60 * SECOND, 7 * SECOND);
-        assert!(!in_time(&late));
-        let says = late.begin().unwrap_err().to_string();
-        assert!(says.contains("not begun") && says.contains("two photos take 6000 ms"), "{says}");
+    fn a_photo_is_started_while_time_for_two_photos_and_the_part_is_left() {
+        let latency = latency(3 * SECOND, SECOND);
+        assert!(can_start(&deadline(&latency, 60 * SECOND, 8 * SECOND)));
+        let late = deadline(&latency, 60 * SECOND, 7 * SECOND);
+        assert!(!can_start(&late));
+        let error = late.check_time_left().unwrap_err().to_string();
+        assert!(error.contains("not started") && error.contains("two photos take 6000 ms"), "{error}");
     }
 
     #[test]
-    fn without_a_deadline_there_is_always_time() {
-        let pace = Pace { photo: Slowest::new(Duration::MAX), write: Slowest::new(Duration::MAX) };
-        assert!(in_time(&Deadline::none(&pace)));
-        assert!(in_time(&Deadline::at(&pace, Instant::now())), "a stand-in that tells of no time");
+    fn without_a_deadline_a_photo_can_always_be_started() {
+        let latency = latency(Duration::MAX, Duration::MAX);
+        assert!(can_start(&Deadline::none(&latency)));
+        assert!(can_start(&Deadline::at(&latency, Instant::now())), "an emulator without deadlines");
     }
 
-    /// Else nothing would be begun any more, so nothing measured, so nothing begun.
+    /// Otherwise nothing would be started, so nothing measured, so nothing started.
     #[test]
-    fn a_photo_that_took_longer_than_an_invocation_does_not_end_all_work() {
-        let pace = Pace::new();
-        pace.photo_took(100 * SECOND);
-        assert!(in_time(&Deadline::at(&pace, Instant::now() + 60 * SECOND)));
-        assert!(!in_time(&deadline(&pace, 60 * SECOND, 29 * SECOND)));
+    fn a_photo_that_took_longer_than_an_invocation_does_not_block_all_others() {
+        let latency = LatencyEstimate::new();
+        latency.record_photo(100 * SECOND);
+        assert!(can_start(&Deadline::at(&latency, Instant::now() + 60 * SECOND)));
+        assert!(!can_start(&deadline(&latency, 60 * SECOND, 29 * SECOND)));
     }
 
     #[test]
-    fn one_slow_photo_counts_at_once_and_is_forgotten_slowly() {
-        let slowest = Slowest::new(SECOND);
-        slowest.note(8 * SECOND);
-        assert_eq!(slowest.get(), 8 * SECOND);
-        slowest.note(Duration::ZERO);
-        assert_eq!(slowest.get(), 7 * SECOND);
-        (0..100).for_each(|_| slowest.note(SECOND / 10));
-        assert!(slowest.get() < SECOND / 9, "{:?}", slowest.get());
+    fn a_slow_photo_raises_the_estimate_immediately_and_fast_ones_lower_it_gradually() {
+        let maximum = DecayingMax::new(SECOND);
+        maximum.record(8 * SECOND);
+        assert_eq!(maximum.get(), 8 * SECOND);
+        maximum.record(Duration::ZERO);
+        assert_eq!(maximum.get(), 7 * SECOND);
+        (0..100).for_each(|_| maximum.record(SECOND / 10));
+        assert!(maximum.get() < SECOND / 9, "{:?}", maximum.get());
     }
 
     #[tokio::test]
-    async fn work_that_hangs_is_broken_off_when_the_part_must_be_written() {
-        let pace = Pace::new();
+    async fn hanging_work_is_stopped_in_time_to_write_the_part() {
+        let latency = LatencyEstimate::new();
         let start = Instant::now();
-        let deadline = Deadline::at(&pace, start + SECOND / 2);
-        let hangs = deadline.photo(std::future::pending::<Result<()>>()).await;
-        assert!(matches!(hangs, Err(Error::OutOfTime(_))), "{hangs:?}");
+        let deadline = Deadline::at(&latency, start + SECOND / 2);
+        let hanging = deadline.limit_photo(std::future::pending::<Result<()>>()).await;
+        assert!(matches!(hanging, Err(Error::OutOfTime(_))), "{hanging:?}");
         assert!(start.elapsed() < SECOND / 2, "{:?}", start.elapsed());
-        assert_eq!(deadline.photo(async { Ok(1) }).await.unwrap(), 1, "what is done is taken");
+        assert_eq!(deadline.limit_photo(async { Ok(1) }).await.unwrap(), 1, "finished work is accepted");
     }
 }

@@ -1,10 +1,11 @@
-//! Deliveries to outcomes: the heart of the system, the same in a Lambda, on Spark and on a laptop.
+//! Turns deliveries into outcomes, the same way in a Lambda function, on Spark and on a laptop.
 //!
-//! Nothing is acknowledged before it is durably in S3: an outcome other than [`Outcome::Failed`] means that the row, reject or
-//! removal is written. Delivery is at least once and in any order; doing all of this twice, or at once, does no harm.
-//! One bad photo never costs its batch, and no slow one does: see `deadline`.
+//! An outcome other than [`DeliveryOutcome::Failed`] is durable in S3, so its delivery can be
+//! acknowledged. Deliveries arrive at least once and in any order. Processing them twice, or
+//! concurrently, does no harm. One bad photo never fails its batch, and a slow one does not either:
+//! see [`deadline`](super::deadline).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,95 +14,58 @@ use futures::StreamExt;
 use time::{Date, OffsetDateTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::apart::{apart, wait};
-use crate::deadline::{Deadline, Pace};
+use super::deadline::{Deadline, LatencyEstimate};
+use super::dedup::DedupedBatch;
+use super::embed_job::{EmbedJob, Embedded, catch_panic};
+use super::memory_budget::MemoryBudget;
+use super::outcome::{DeliveryOutcome, StageTimings};
+use crate::blocking::{block_on, run_blocking};
+use crate::contract::event::{Change, Delivery};
+use crate::contract::layout::{Part, Partition};
+use crate::contract::limits::Limits;
+use crate::contract::model_card::ModelCard;
+use crate::contract::photo::Photo;
 use crate::embed::Embedder;
 use crate::error::{Disposition, Error, Result};
-use crate::event::{Change, Delivery};
-use crate::memory::{Memory, permits};
-use crate::model::{ModelCard, ModelInput};
-use crate::partition::{Part, Partition};
-use crate::photo::Photo;
-use crate::pixels::{self, Limits, Square};
-use crate::reject::{Reject, RejectCode, Rejection};
-use crate::removal::Removal;
-use crate::store::{Put, Store};
+use crate::rejection::Rejection;
+use crate::s3::permits::acquire;
+use crate::s3::{PutResult, Store};
+use crate::table::reject::Reject;
+use crate::table::removal::Removal;
 use crate::table::{self, Row};
 
-/// Photos on their way at once: more than are embedded at once, for S3 takes its time.
+/// Deliveries of a batch that are processed concurrently. More than are embedded in parallel,
+/// because most of them wait for S3.
 const IN_FLIGHT: usize = 16;
 
-/// What became of a delivery.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// The row is in the part.
-    Embedded {
-        /// The photo.
-        photo: Photo,
-        /// Where its row is.
-        part: Part,
-        /// Whether the part was there before: the batch was delivered twice.
-        already: bool,
-        /// Where the time went.
-        took: Took,
-    },
-    /// The photo can't be embedded; the reject is written.
-    Rejected {
-        /// The photo.
-        photo: Photo,
-        /// Why.
-        rejection: Rejection,
-        /// Where the time went, as far as it came.
-        took: Took,
-    },
-    /// The photo was deleted before we came.
-    Gone,
-    /// The key is gone; the removal is written.
-    Removed,
-    /// Something was removed at the key, but there is still a photo: an old version went, or a delete marker was undone.
-    StillThere,
-    /// Not a photo: an empty key that stands for a folder.
-    Ignored,
-    /// Nothing is written; [`Error::disposition`] says whether to try again.
-    Failed(Arc<Error>),
-}
-
-/// How long each stage of one photo took. What it waited for its turn is not counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Took {
-    /// From the request to the last byte.
-    pub fetch: Duration,
-    /// Bytes to square.
-    pub decode: Duration,
-    /// Square to embedding.
-    pub embed: Duration,
-    /// Rows to the part that is written, which photos of one day share; of a reject, its writing.
-    pub write: Duration,
-}
-
-/// Everything that ingesting needs. Built once, before the first event; shared by all batches.
+/// The pipeline and its resources. Created once, before the first event, and shared by all batches.
 pub struct Ingest {
     store: Store,
     results_bucket: String,
     embedder: Arc<dyn Embedder>,
     limits: Limits,
+    /// The column `made_by`.
     made_by: String,
-    /// As many photos are embedded at once.
+    /// One permit for each photo that may be embedded in parallel.
     threads: Arc<Semaphore>,
-    /// As many are embedded or wait for that on a thread.
+    /// One permit for each photo that may occupy a blocking thread, running or waiting for one of
+    /// `threads`.
     turns: Arc<Semaphore>,
-    memory: Memory,
-    pace: Pace,
+    memory: MemoryBudget,
+    latency: LatencyEstimate,
 }
 
-/// What a delivery came to before anything of the batch is written.
-enum Step {
-    Row(Box<Row>, Took),
-    Done(Outcome),
+/// A delivery before the rows of its batch are written.
+enum Prepared {
+    /// A row that is not written yet.
+    Row(Box<Row>, StageTimings),
+    /// A final outcome.
+    Done(DeliveryOutcome),
 }
 
 impl Ingest {
-    /// Embeds on at most `threads` threads and writes to `results_bucket`.
+    /// Creates a pipeline that embeds up to `threads` photos in parallel and writes to
+    /// `results_bucket`.
     #[must_use]
     pub fn new(
         store: Store,
@@ -120,289 +84,255 @@ impl Ingest {
             made_by,
             threads: Arc::new(Semaphore::new(threads.max(1))),
             turns: Arc::new(Semaphore::new(2 * threads.max(1))),
-            memory: Memory::new(&limits, side),
-            pace: Pace::new(),
+            memory: MemoryBudget::new(&limits, side),
+            latency: LatencyEstimate::new(),
         }
     }
 
-    /// The card of the model that embeds.
+    /// Returns the card of the model that embeds.
     #[must_use]
     pub fn card(&self) -> &ModelCard {
         self.embedder.card()
     }
 
-    /// One outcome for each delivery, in their order. The rows of one day become one part; they are all held until then, so
-    /// a batch is some hundreds of deliveries, not thousands.
-    pub async fn ingest(&self, deliveries: &[Delivery]) -> Vec<Outcome> {
-        self.ingest_within(deliveries, &Deadline::none(&self.pace)).await
+    /// Ingests a batch. Returns one outcome for each delivery, in the same order.
+    ///
+    /// The rows of one date become one part. All rows stay in memory until then, so a batch should
+    /// have hundreds of deliveries, not thousands.
+    pub async fn ingest(&self, deliveries: &[Delivery]) -> Vec<DeliveryOutcome> {
+        self.ingest_within(deliveries, &Deadline::none(&self.latency)).await
     }
 
-    /// [`Ingest::ingest`] that is over before `end`: what there is no time for fails with [`Error::OutOfTime`].
-    pub async fn ingest_until(&self, deliveries: &[Delivery], end: Instant) -> Vec<Outcome> {
-        self.ingest_within(deliveries, &Deadline::at(&self.pace, end)).await
+    /// Like [`Ingest::ingest`], but returns before `end`. Deliveries that do not fit into the time
+    /// fail with [`Error::OutOfTime`].
+    pub async fn ingest_until(&self, deliveries: &[Delivery], end: Instant) -> Vec<DeliveryOutcome> {
+        self.ingest_within(deliveries, &Deadline::at(&self.latency, end)).await
     }
 
-    async fn ingest_within(&self, deliveries: &[Delivery], deadline: &Deadline<'_>) -> Vec<Outcome> {
-        let unique = Unique::of(deliveries);
-        let steps = futures::stream::iter(unique.deliveries.iter().enumerate())
-            .map(async |(index, delivery)| (index, self.step(delivery, deadline).await))
+    async fn ingest_within(&self, deliveries: &[Delivery], deadline: &Deadline<'_>) -> Vec<DeliveryOutcome> {
+        let batch = DedupedBatch::new(deliveries);
+        let prepared = futures::stream::iter(batch.deliveries.iter().enumerate())
+            .map(async |(index, delivery)| (index, self.prepare(delivery, deadline).await))
             .buffer_unordered(IN_FLIGHT)
             .collect::<Vec<_>>()
             .await;
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; unique.deliveries.len()];
-        let mut days: BTreeMap<_, Vec<(usize, Row, Took)>> = BTreeMap::new();
-        for (index, step) in steps {
-            match step {
-                Step::Row(row, took) => {
-                    days.entry(row.photo.date()).or_default().push((index, *row, took));
+        let mut outcomes: Vec<Option<DeliveryOutcome>> = vec![None; batch.deliveries.len()];
+        let mut dates: BTreeMap<_, Vec<(usize, Row, StageTimings)>> = BTreeMap::new();
+        for (index, prepared) in prepared {
+            match prepared {
+                Prepared::Row(row, timings) => {
+                    dates.entry(row.photo.date()).or_default().push((index, *row, timings));
                 }
-                Step::Done(outcome) => outcomes[index] = Some(outcome),
+                Prepared::Done(outcome) => outcomes[index] = Some(outcome),
             }
         }
-        let parts = days.into_iter().map(|(date, rows)| self.write(date, rows, deadline));
+        let parts = dates.into_iter().map(|(date, rows)| self.write_part(date, rows, deadline));
         for (index, outcome) in futures::future::join_all(parts).await.into_iter().flatten() {
             outcomes[index] = Some(outcome);
         }
-        unique.spread(&outcomes)
+        batch.spread(&outcomes)
     }
 
-    async fn step(&self, delivery: &Delivery, deadline: &Deadline<'_>) -> Step {
+    /// Does everything for a delivery except writing its row.
+    async fn prepare(&self, delivery: &Delivery, deadline: &Deadline<'_>) -> Prepared {
         let work = async {
-            deadline.begin()?;
+            deadline.check_time_left()?;
             match delivery.change {
-                Change::Created => self.photo(delivery, deadline).await,
-                Change::Removed => self.removal(delivery).await.map(Step::Done),
+                Change::Created => self.prepare_photo(delivery, deadline).await,
+                Change::Removed => self.record_removal(delivery).await.map(Prepared::Done),
             }
         };
-        deadline.photo(work).await.unwrap_or_else(|error| {
-            Step::Done(match error.disposition() {
-                Disposition::Gone => Outcome::Gone,
-                _ => Outcome::Failed(Arc::new(error)),
+        deadline.limit_photo(work).await.unwrap_or_else(|error| {
+            Prepared::Done(match error.disposition() {
+                Disposition::Gone => DeliveryOutcome::Gone,
+                _ => DeliveryOutcome::Failed(Arc::new(error)),
             })
         })
     }
 
-    /// A photo's row, or its reject, written.
-    async fn photo(&self, delivery: &Delivery, deadline: &Deadline<'_>) -> Result<Step> {
-        let mut took = Took::default();
-        let opened = match timed(&mut took.fetch, self.store.open(&delivery.bucket, &delivery.key)).await {
+    /// Fetches and embeds a photo, or writes its reject.
+    async fn prepare_photo(&self, delivery: &Delivery, deadline: &Deadline<'_>) -> Result<Prepared> {
+        let mut timings = StageTimings::default();
+        let object = match timed(&mut timings.fetch, self.store.open(&delivery.bucket, &delivery.key)).await {
             Err(Error::Reject(rejection)) => {
-                let photo = self.store.head(&delivery.bucket, &delivery.key).await.map_err(one_object)?;
-                return self.reject(photo, rejection, took).await;
+                // S3 refuses the GET of an archived object, so a HEAD has to describe it.
+                let photo =
+                    self.store.head(&delivery.bucket, &delivery.key).await.map_err(treat_as_transient)?;
+                return self.reject(photo, rejection, timings).await;
             }
-            opened => opened.map_err(one_object)?,
+            object => object.map_err(treat_as_transient)?,
         };
-        let photo = opened.photo.clone();
-        // The console makes folders of empty objects whose keys end in a slash.
+        let photo = object.photo.clone();
+        // The S3 console represents a folder by an empty object whose key ends in a slash.
         if photo.size_bytes == 0 && photo.key.ends_with('/') {
-            return Ok(Step::Done(Outcome::Ignored));
+            return Ok(Prepared::Done(DeliveryOutcome::Ignored));
         }
         if let Err(rejection) = self.limits.check_bytes(photo.size_bytes) {
-            return self.reject(photo, rejection, took).await;
+            return self.reject(photo, rejection, timings).await;
         }
-        let body = self.memory.body(photo.size_bytes).await?;
-        let bytes = timed(&mut took.fetch, opened.read()).await?;
-        let embedded = self.embedded(bytes, body, deadline, &mut took).await;
+        let body = self.memory.acquire_body(photo.size_bytes).await?;
+        let bytes = timed(&mut timings.fetch, object.read()).await?;
+        let embedded = self.embed(bytes, body, deadline, &mut timings).await;
+        // A photo that was never started says nothing about latency.
         if !matches!(embedded, Err(Error::OutOfTime(_))) {
-            self.pace.photo_took(took.fetch + took.decode + took.embed);
+            self.latency.record_photo(timings.fetch + timings.decode + timings.embed);
         }
         match embedded {
             Ok((embedding, (width, height))) => {
                 let embedded_at = OffsetDateTime::now_utc();
                 let made_by = self.made_by.clone();
                 let row = Row { photo, width, height, embedding, embedded_at, made_by };
-                Ok(Step::Row(Box::new(row), took))
+                Ok(Prepared::Row(Box::new(row), timings))
             }
-            Err(Error::Reject(rejection)) => self.reject(photo, rejection, took).await,
+            Err(Error::Reject(rejection)) => self.reject(photo, rejection, timings).await,
             Err(error) => Err(error),
         }
     }
 
-    /// Embedding, width and height of a picture. The arithmetic runs on threads that may block, and may panic.
-    async fn embedded(
+    /// Decodes and embeds a photo on a blocking thread, where it may panic.
+    async fn embed(
         &self,
         bytes: Bytes,
         body: OwnedSemaphorePermit,
         deadline: &Deadline<'_>,
-        took: &mut Took,
+        timings: &mut StageTimings,
     ) -> Result<Embedded> {
-        // For each photo that is embedded one more waits on a thread of its own, and goes on in the moment that the other is done.
-        let _turn = permits(&self.turns, 1).await?;
-        deadline.begin()?;
-        let wanted = Arc::new(());
-        let (still, threads) = (Arc::downgrade(&wanted), Arc::clone(&self.threads));
-        let work = Arithmetic {
+        // For each photo that is embedded, another one already waits on a blocking thread. It
+        // starts as soon as the first one finishes, without waiting for the async scheduler.
+        let _turn = acquire(&self.turns, 1).await?;
+        deadline.check_time_left()?;
+        // A blocking thread cannot be cancelled. When the deadline drops this future, it drops
+        // `caller` as well, and a thread that still waits for its turn sees that and gives up.
+        let caller = Arc::new(());
+        let (weak_caller, threads) = (Arc::downgrade(&caller), Arc::clone(&self.threads));
+        let job = EmbedJob {
             embedder: Arc::clone(&self.embedder),
             limits: self.limits,
             memory: self.memory.clone(),
-            took: *took,
+            timings: *timings,
         };
-        let work = unpanicked(move || {
-            let _thread = wait(permits(&threads, 1))?;
-            match still.strong_count() {
-                0 => Err(Error::OutOfTime("nobody waits for it any more".into())),
-                _ => Ok(work.embedded(bytes, body)),
+        let work = catch_panic(move || {
+            let _thread = block_on(acquire(&threads, 1))?;
+            match weak_caller.strong_count() {
+                0 => Err(Error::OutOfTime("the batch ended before the photo was started".into())),
+                _ => Ok(job.run(bytes, body)),
             }
         });
         let embedded;
-        (embedded, *took) = work.await?;
-        drop(wanted);
+        (embedded, *timings) = work.await?;
+        drop(caller);
         embedded
     }
 
-    async fn reject(&self, photo: Photo, rejection: Rejection, mut took: Took) -> Result<Step> {
+    async fn reject(
+        &self,
+        photo: Photo,
+        rejection: Rejection,
+        mut timings: StageTimings,
+    ) -> Result<Prepared> {
         let reject = Reject::new(photo.clone(), rejection.clone(), &self.made_by);
         let record = reject.record(&self.store, &self.results_bucket, &self.card().id);
-        timed(&mut took.write, record).await?;
-        Ok(Step::Done(Outcome::Rejected { photo, rejection, took }))
+        timed(&mut timings.write, record).await?;
+        Ok(Prepared::Done(DeliveryOutcome::Rejected { photo, rejection, timings }))
     }
 
-    /// A removal event does not say what is left at the key, so S3 is asked.
-    async fn removal(&self, delivery: &Delivery) -> Result<Outcome> {
+    /// Records a removal if the key is really gone.
+    async fn record_removal(&self, delivery: &Delivery) -> Result<DeliveryOutcome> {
+        // The event does not say whether a version remains at the key.
         match self.store.head(&delivery.bucket, &delivery.key).await {
             Ok(present) => {
                 Removal::retract(&self.store, &self.results_bucket, &present).await?;
-                return Ok(Outcome::StillThere);
+                return Ok(DeliveryOutcome::StillThere);
             }
-            Err(Error::Gone { .. }) => (),
-            Err(error) => return Err(one_object(error)),
+            Err(Error::NotFound { .. }) => (),
+            Err(error) => return Err(treat_as_transient(error)),
         }
         let (bucket, key) = (delivery.bucket.clone(), delivery.key.clone());
-        let removal = Removal { bucket, key, up_to: delivery.at, spares: None };
+        let removal = Removal { bucket, key, up_to: delivery.at, except_photo_id: None };
         removal.record(&self.store, &self.results_bucket).await?;
-        Ok(Outcome::Removed)
+        Ok(DeliveryOutcome::Removed)
     }
 
-    /// Writes the rows of one day as one part.
-    async fn write(
+    /// Writes the rows of one date as one part. Returns the outcome of each.
+    async fn write_part(
         &self,
         date: Date,
-        rows: Vec<(usize, Row, Took)>,
+        rows: Vec<(usize, Row, StageTimings)>,
         deadline: &Deadline<'_>,
-    ) -> Vec<(usize, Outcome)> {
+    ) -> Vec<(usize, DeliveryOutcome)> {
         let photos: Vec<_> =
-            rows.iter().map(|(index, row, took)| (*index, row.photo.clone(), *took)).collect();
+            rows.iter().map(|(index, row, timings)| (*index, row.photo.clone(), *timings)).collect();
         let mut write = Duration::ZERO;
-        let put = self.put(date, rows.into_iter().map(|(_, row, _)| row).collect());
-        let written = timed(&mut write, deadline.part(put)).await.map_err(Arc::new);
-        self.pace.write_took(write);
+        let put = self.put_part(date, rows.into_iter().map(|(_, row, _)| row).collect());
+        let written = timed(&mut write, deadline.limit_write(put)).await.map_err(Arc::new);
+        self.latency.record_write(write);
         photos
             .into_iter()
-            .map(|(index, photo, took)| match &written {
+            .map(|(index, photo, timings)| match &written {
                 Ok((part, put)) => {
-                    let (already, took) = (*put == Put::Exists, Took { write, ..took });
-                    (index, Outcome::Embedded { photo, part: part.clone(), already, took })
+                    let (already, timings) = (*put == PutResult::Exists, StageTimings { write, ..timings });
+                    (index, DeliveryOutcome::Embedded { photo, part: part.clone(), already, timings })
                 }
-                Err(error) => (index, Outcome::Failed(Arc::clone(error))),
+                Err(error) => (index, DeliveryOutcome::Failed(Arc::clone(error))),
             })
             .collect()
     }
 
-    async fn put(&self, date: Date, mut rows: Vec<Row>) -> Result<(Part, Put)> {
+    async fn put_part(&self, date: Date, mut rows: Vec<Row>) -> Result<(Part, PutResult)> {
         let partition = Partition { model: self.card().id.clone(), date };
         let part = Part { partition, name: table::part_name(&rows) };
         let card = self.card().clone();
-        let bytes = apart(move || table::encode(&mut rows, &card)).await?;
+        let bytes = run_blocking(move || table::encode(&mut rows, &card)).await?;
         let key = part.embeddings_key();
         let put = self.store.put_if_absent(&self.results_bucket, &key, table::MEDIA_TYPE, bytes).await?;
         Ok((part, put))
     }
 }
 
-/// The embedding of a picture, and its width and height.
-type Embedded = (Vec<f32>, (u32, u32));
-
-/// What is done with a picture on one thread, and how long it took.
-struct Arithmetic {
-    embedder: Arc<dyn Embedder>,
-    limits: Limits,
-    memory: Memory,
-    took: Took,
-}
-
-impl Arithmetic {
-    fn embedded(mut self, bytes: Bytes, body: OwnedSemaphorePermit) -> (Result<Embedded>, Took) {
-        let embedded = self.decoded(bytes, body).and_then(|(square, size)| {
-            let start = Instant::now();
-            let embedding = self.embedder.embed(&square);
-            self.took.embed += start.elapsed();
-            Ok((embedding?, size))
-        });
-        (embedded, self.took)
-    }
-
-    /// The square, and the picture's width and height. When it is made, the budget has its shares back.
-    fn decoded(&mut self, bytes: Bytes, body: OwnedSemaphorePermit) -> Result<(Square, (u32, u32))> {
-        let &ModelInput { side, fit, filter, .. } = &self.embedder.card().input;
-        let start = Instant::now();
-        let pending = pixels::inspect(bytes, &self.limits);
-        self.took.decode += start.elapsed();
-        let pending = pending?;
-        let size = (pending.header().width, pending.header().height);
-        let room = wait(self.memory.pixels(pending.memory(side, fit)))?;
-        let start = Instant::now();
-        let square = pending.square(side, fit, filter);
-        self.took.decode += start.elapsed();
-        drop((pending, body, room));
-        Ok((square?, size))
-    }
-}
-
-/// Runs a step on a thread that may block; its panic is the photo's rejection.
-async fn unpanicked<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(step).await.unwrap_or_else(|ended| {
-        if !ended.is_panic() {
-            return Err(Error::Internal(format!("embedding it was broken off: {ended}")));
-        }
-        let message = format!("embedding it panicked: {ended}; export the picture again");
-        Err(Rejection::new(RejectCode::Panicked, message).into())
-    })
-}
-
-/// What the work gives; how long it took is added to `spent`, whether it succeeds or not.
+/// Awaits work, and adds its duration to `spent` whether it succeeds or not.
 async fn timed<T>(spent: &mut Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
     let start = Instant::now();
-    let made = work.await;
+    let result = work.await;
     *spent += start.elapsed();
-    made
+    result
 }
 
-/// Whatever S3 answers about one photo (its key was taken away, its bucket is another's) says nothing of the others: it is tried
-/// again until the queue gives it up, and never ends the batch.
-fn one_object(error: Error) -> Error {
+/// Makes an S3 error about one photo transient, so that it cannot end the batch.
+///
+/// The cause may concern only this photo, such as a revoked encryption key or a bucket of another
+/// account. The queue retries the photo until it gives up.
+fn treat_as_transient(error: Error) -> Error {
     match error {
-        Error::S3 { verb, bucket, key, cause, .. } => Error::S3 { verb, bucket, key, cause, passing: true },
+        Error::S3 { verb, bucket, key, cause, .. } => Error::S3 { verb, bucket, key, cause, transient: true },
         error => error,
     }
 }
 
-/// The deliveries of a batch, each thing to do once: queues deliver twice.
-struct Unique {
-    deliveries: Vec<Delivery>,
-    /// For each delivery of the batch, its place in `deliveries`.
-    places: Vec<usize>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Unique {
-    fn of(batch: &[Delivery]) -> Self {
-        let mut unique = Self { deliveries: Vec::new(), places: Vec::with_capacity(batch.len()) };
-        let mut known = HashMap::new();
-        for delivery in batch {
-            let next = unique.deliveries.len();
-            let place = *known.entry((&delivery.bucket, &delivery.key, delivery.change)).or_insert(next);
-            if place == next {
-                unique.deliveries.push(delivery.clone());
-            }
-            // Of several removals of a key the latest reaches furthest.
-            let at = &mut unique.deliveries[place].at;
-            *at = delivery.at.max(*at);
-            unique.places.push(place);
-        }
-        unique
+    fn s3() -> Error {
+        let (bucket, key) = ("photos".into(), "a.jpg".into());
+        Error::S3 { verb: "get", bucket, key, transient: false, cause: "AccessDenied".into() }
     }
 
-    fn spread(&self, outcomes: &[Option<Outcome>]) -> Vec<Outcome> {
-        let lost = || Outcome::Failed(Arc::new(Error::Internal("a delivery was lost".into())));
-        self.places.iter().map(|&place| outcomes[place].clone().unwrap_or_else(lost)).collect()
+    #[tokio::test]
+    async fn time_is_counted_even_if_the_work_fails() {
+        let mut spent = Duration::ZERO;
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            Err::<(), _>(s3())
+        };
+        assert!(timed(&mut spent, work).await.is_err());
+        assert!(spent >= Duration::from_millis(2), "{spent:?}");
+    }
+
+    #[test]
+    fn an_s3_error_about_one_photo_is_retried() {
+        assert_eq!(s3().disposition(), Disposition::Fatal);
+        assert_eq!(treat_as_transient(s3()).disposition(), Disposition::Retry);
+        let missing = Error::NotFound { bucket: "photos".into(), key: "a.jpg".into() };
+        assert_eq!(treat_as_transient(missing).disposition(), Disposition::Gone);
     }
 }

@@ -1,7 +1,8 @@
-//! A Parquet object of which only some pieces are here: those that hold the columns that are wanted.
+//! A Parquet object of which only the footer and some columns were fetched.
 //!
-//! The key columns of a part are a thirtieth of it. Whoever scans the table reads each footer, and then only the byte ranges that the
-//! footer names: <https://parquet.apache.org/docs/file-format/>.
+//! The key columns are a thirtieth of a part, so a scan of the table reads the footer of each part
+//! and then only the byte ranges of those columns. The footer lists the ranges:
+//! <https://parquet.apache.org/docs/file-format/>.
 
 use std::ops::Range;
 
@@ -12,62 +13,56 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::s3::Store;
 
-/// Read from the end of an object at once: the footer of most parts, and the whole of small ones.
-const TAIL: u64 = 256 << 10;
-/// Ranges that are so near to each other are read as one: a request takes as long as so many bytes.
-const GAP: u64 = 256 << 10;
+/// Bytes that the first request reads from the end of an object. They contain the footer of most
+/// parts, and all of a small part.
+const TAIL_BYTES: u64 = 256 << 10;
 
-/// Pieces of an object, each at its place.
+/// The largest gap between two ranges that are read with one request. Reading this many bytes takes
+/// about as long as another request.
+const MAX_GAP_BYTES: u64 = 256 << 10;
+
+/// The fetched pieces of an object, each with its offset.
 #[derive(Debug, Clone)]
-pub(crate) struct Pieces {
+pub(super) struct ColumnChunks {
     size: u64,
     pieces: Vec<(u64, Bytes)>,
 }
 
-impl Pieces {
-    /// An object that is here as a whole.
-    pub(crate) fn whole(bytes: Bytes) -> Self {
+impl ColumnChunks {
+    /// Wraps an object that is completely in memory.
+    pub(super) fn whole(bytes: Bytes) -> Self {
         Self { size: bytes.len() as u64, pieces: vec![(0, bytes)] }
     }
 
-    /// The pieces of an object of so many bytes that hold its footer and these columns.
-    pub(crate) async fn of_columns(
+    /// Fetches the footer and the named columns of an object of `size` bytes.
+    pub(super) async fn fetch_columns(
         store: &Store,
         bucket: &str,
         key: &str,
         size: u64,
         columns: &[&str],
     ) -> Result<Self> {
+        // S3 answers a range request for an empty object with an error that does not say why.
         if size == 0 {
-            return Err(Error::Schema {
-                object: key.to_owned(),
-                reason: "it is empty, and no Parquet file".into(),
-            });
+            let reason = "the object is empty, so it is not a Parquet file".into();
+            return Err(Error::Schema { object: key.to_owned(), reason });
         }
-        let mut tail = store.get_range(bucket, key, size.saturating_sub(TAIL)..size).await?;
-        let mut reader = ParquetMetaDataReader::new();
-        if let Err(ParquetError::NeedMoreData(needed)) = reader.try_parse_sized(&tail, size)
-            && needed as u64 > tail.len() as u64
-        {
-            tail = store.get_range(bucket, key, size.saturating_sub(needed as u64)..size).await?;
-        }
-        reader.try_parse_sized(&tail, size).map_err(Error::schema(key))?;
-        let metadata = reader.finish().map_err(Error::schema(key))?;
-        let tail_starts = size - tail.len() as u64;
+        let (metadata, tail) = fetch_footer(store, bucket, key, size).await?;
+        let tail_start = size - tail.len() as u64;
         let mut pieces = Vec::new();
-        for range in ranges(&metadata, columns) {
-            if range.start < tail_starts {
+        for range in column_ranges(&metadata, columns) {
+            if range.start < tail_start {
                 pieces.push((range.start, store.get_range(bucket, key, range).await?));
             }
         }
-        pieces.push((tail_starts, tail));
+        pieces.push((tail_start, tail));
         Ok(Self { size, pieces })
     }
 
-    /// The bytes from `start` on, as far as they are here.
-    fn from(&self, start: u64) -> Option<Bytes> {
+    /// Returns the bytes from `start` to the end of their piece.
+    fn bytes_from(&self, start: u64) -> Option<Bytes> {
         self.pieces.iter().find_map(|(offset, bytes)| {
             let within = usize::try_from(start.checked_sub(*offset)?).ok()?;
             (within < bytes.len()).then(|| bytes.slice(within..))
@@ -75,44 +70,95 @@ impl Pieces {
     }
 }
 
-/// Where these columns lie in all row groups, in order, near ranges as one.
-fn ranges(metadata: &ParquetMetaData, columns: &[&str]) -> Vec<Range<u64>> {
+/// Returns an object's metadata, and the end of the object that contains them.
+async fn fetch_footer(store: &Store, bucket: &str, key: &str, size: u64) -> Result<(ParquetMetaData, Bytes)> {
+    let mut tail = store.get_range(bucket, key, size.saturating_sub(TAIL_BYTES)..size).await?;
+    let mut reader = ParquetMetaDataReader::new();
+    // The last bytes of the tail give the footer's length. A longer footer needs one more request.
+    if let Err(ParquetError::NeedMoreData(needed)) = reader.try_parse_sized(&tail, size)
+        && needed as u64 > tail.len() as u64
+    {
+        tail = store.get_range(bucket, key, size.saturating_sub(needed as u64)..size).await?;
+    }
+    reader.try_parse_sized(&tail, size).map_err(Error::schema(key))?;
+    let metadata = reader.finish().map_err(Error::schema(key))?;
+    Ok((metadata, tail))
+}
+
+/// Returns the byte ranges of these columns in all row groups, in ascending order.
+fn column_ranges(metadata: &ParquetMetaData, columns: &[&str]) -> Vec<Range<u64>> {
     let chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
-    let wanted = chunks.filter(|chunk| {
+    let selected = chunks.filter(|chunk| {
+        // The path of a nested column starts with the name of its top-level column.
         chunk.column_path().parts().first().is_some_and(|root| columns.contains(&root.as_str()))
     });
-    let mut ranges: Vec<Range<u64>> =
-        wanted.map(|chunk| chunk.byte_range()).map(|(start, length)| start..start + length).collect();
+    let ranges = selected.map(|chunk| chunk.byte_range()).map(|(start, length)| start..start + length);
+    join_close_ranges(ranges.collect())
+}
+
+/// Sorts ranges, and joins those that are at most [`MAX_GAP_BYTES`] apart.
+fn join_close_ranges(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.sort_unstable_by_key(|range| range.start);
     let mut joined: Vec<Range<u64>> = Vec::new();
     for range in ranges {
         match joined.last_mut() {
-            Some(last) if range.start <= last.end + GAP => last.end = last.end.max(range.end),
+            Some(last) if range.start <= last.end + MAX_GAP_BYTES => last.end = last.end.max(range.end),
             _ => joined.push(range),
         }
     }
     joined
 }
 
-impl Length for Pieces {
+impl Length for ColumnChunks {
     fn len(&self) -> u64 {
         self.size
     }
 }
 
-impl ChunkReader for Pieces {
+impl ChunkReader for ColumnChunks {
     type T = Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(self.from(start).ok_or_else(|| absent(start))?.reader())
+        Ok(self.bytes_from(start).ok_or_else(|| not_fetched(start))?.reader())
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        let bytes = self.from(start).filter(|bytes| bytes.len() >= length).ok_or_else(|| absent(start))?;
-        Ok(bytes.slice(..length))
+        let bytes = self.bytes_from(start).filter(|bytes| bytes.len() >= length);
+        Ok(bytes.ok_or_else(|| not_fetched(start))?.slice(..length))
     }
 }
 
-fn absent(start: u64) -> ParquetError {
-    ParquetError::EOF(format!("the bytes from {start} on were not read"))
+fn not_fetched(start: u64) -> ParquetError {
+    ParquetError::EOF(format!("the bytes from offset {start} were not fetched"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Joins ranges. Each has a start and an end.
+    fn joined(ranges: &[(u64, u64)]) -> Vec<(u64, u64)> {
+        let ranges = ranges.iter().map(|&(start, end)| start..end).collect();
+        join_close_ranges(ranges).into_iter().map(|range| (range.start, range.end)).collect()
+    }
+
+    #[test]
+    fn ranges_are_joined_up_to_the_largest_gap() {
+        let far = 300 + MAX_GAP_BYTES + 1;
+        assert_eq!(joined(&[(100, 300), (0, 50), (200, 250)]), [(0, 300)]);
+        assert_eq!(joined(&[(far, far + 1), (0, 300)]), [(0, 300), (far, far + 1)]);
+        assert_eq!(joined(&[(far - 1, far + 1), (0, 300)]), [(0, far + 1)]);
+        assert_eq!(joined(&[]), []);
+    }
+
+    #[test]
+    fn only_bytes_within_one_piece_can_be_read() {
+        let pieces = vec![(10, Bytes::from_static(b"abc")), (20, Bytes::from_static(b"xyz"))];
+        let chunks = ColumnChunks { size: 23, pieces };
+        assert_eq!(chunks.get_bytes(11, 2).unwrap(), "bc");
+        assert_eq!(chunks.get_bytes(20, 3).unwrap(), "xyz");
+        assert!(chunks.get_bytes(11, 3).is_err(), "longer than the piece");
+        assert!(chunks.get_bytes(9, 1).is_err(), "before the first piece");
+        assert!(chunks.get_read(13).is_err(), "between the pieces");
+    }
 }

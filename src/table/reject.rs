@@ -1,105 +1,35 @@
-//! Why a photo can't be embedded, and the object that says so.
+//! Rejects: records that a photo can't be embedded.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::contract::layout::{Partition, reject_key};
+use crate::contract::photo::{Photo, PhotoId};
 use crate::error::{Error, Result};
-use crate::partition::{Partition, reject_key};
-use crate::photo::{Photo, PhotoId};
-use crate::store::Store;
+use crate::rejection::{RejectCode, Rejection};
+use crate::s3::Store;
 
-/// The reason in a word, as it stands in reject objects, metrics and `--retry-rejects`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RejectCode {
-    /// No bytes at all.
-    Empty,
-    /// The bytes are not those of any picture format.
-    NotAnImage,
-    /// A picture, of a format that is not decoded here (HEIC, AVIF, JPEG XL …).
-    UnsupportedFormat,
-    /// The picture ends before its last pixel.
-    Truncated,
-    /// The bytes contradict themselves: a wrong checksum, an impossible header.
-    Corrupt,
-    /// More bytes than the limit; nothing was decoded.
-    TooManyBytes,
-    /// More pixels than the limit, as the header has it; nothing was decoded.
-    TooManyPixels,
-    /// Decoding would take more memory than the limit; nothing was decoded.
-    DecodedTooLarge,
-    /// In an archive storage class: it must be restored before it can be read.
-    Archived,
-    /// The network gives a number that is not finite.
-    NotFinite,
-    /// The decoder panicked.
-    Panicked,
-}
-
-impl RejectCode {
-    /// The code as it is written everywhere.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::NotAnImage => "not_an_image",
-            Self::UnsupportedFormat => "unsupported_format",
-            Self::Truncated => "truncated",
-            Self::Corrupt => "corrupt",
-            Self::TooManyBytes => "too_many_bytes",
-            Self::TooManyPixels => "too_many_pixels",
-            Self::DecodedTooLarge => "decoded_too_large",
-            Self::Archived => "archived",
-            Self::NotFinite => "not_finite",
-            Self::Panicked => "panicked",
-        }
-    }
-}
-
-impl std::fmt::Display for RejectCode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A verdict on one photo: the code for programs, the message for people.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
-pub struct Rejection {
-    /// The reason in a word.
-    pub code: RejectCode,
-    /// What is wrong, with the numbers, and what to do.
-    pub message: String,
-}
-
-impl Rejection {
-    /// A rejection with its message.
-    pub fn new(code: RejectCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
-
-/// The content of a reject object: it stands for the photo as a row would, until the photo changes.
+/// The content of a reject object. It takes the place of a row until the photo changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
-    /// The photo's id.
+    /// The photo's id, as 32 hex digits.
     pub photo_id: String,
     /// The object that can't be embedded.
     #[serde(flatten)]
     pub photo: Photo,
-    /// The reason in a word.
+    /// The reason for programs.
     pub code: RejectCode,
-    /// The reason in a sentence.
+    /// The reason for people.
     pub message: String,
-    /// When it was found out.
+    /// The time of the rejection, by the worker's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub rejected_at: OffsetDateTime,
-    /// By which version and engine.
+    /// The program's version and its inference engine.
     pub made_by: String,
 }
 
 impl Reject {
-    /// The reject of a photo, made now.
+    /// Creates the reject of a photo, dated now.
     #[must_use]
     pub fn new(photo: Photo, rejection: Rejection, made_by: &str) -> Self {
         let Rejection { code, message } = rejection;
@@ -114,19 +44,16 @@ impl Reject {
         }
     }
 
-    /// Writes the reject. A later verdict on the same bytes replaces it: the bytes are the same, so it is as good.
+    /// Writes the reject, replacing any earlier reject of the same bytes.
     ///
     /// # Errors
     /// [`Error::S3`].
     pub async fn record(&self, store: &Store, results_bucket: &str, model: &str) -> Result<()> {
         let partition = Partition { model: model.to_owned(), date: self.photo.date() };
-        let key = reject_key(&partition, self.id());
-        // On one line: what reads JSON as a table (Athena) takes a line for a row.
-        let body = serde_json::to_vec(self).map_err(Error::schema(&key))?;
-        store.put(results_bucket, &key, "application/json", body).await.map(drop)
+        store.put_json(results_bucket, &reject_key(&partition, self.id()), self).await
     }
 
-    /// The reject in these bytes; `object` is named in errors.
+    /// Parses a reject object. `object` names it in errors.
     ///
     /// # Errors
     /// [`Error::Schema`].
@@ -134,9 +61,37 @@ impl Reject {
         serde_json::from_slice(bytes).map_err(Error::schema(object))
     }
 
-    /// The photo's id.
+    /// Returns the photo's id.
     #[must_use]
     pub fn id(&self) -> PhotoId {
         self.photo.id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_reject_is_flat_json_that_can_be_read_back() {
+        let photo = Photo {
+            bucket: "photos".into(),
+            key: "a.jpg".into(),
+            etag: "e".into(),
+            size_bytes: 3,
+            last_modified: datetime!(2026-11-23 10:00 UTC),
+        };
+        let rejection = Rejection::new(RejectCode::Truncated, "the file ends early");
+        let reject = Reject::new(photo.clone(), rejection, "fruitvec test");
+        let json = serde_json::to_value(&reject).unwrap();
+        assert_eq!(json["photo_id"], photo.id().to_string());
+        assert_eq!(json["key"], "a.jpg");
+        assert_eq!(json["last_modified"], "2026-11-23T10:00:00Z");
+        assert_eq!(json["code"], "truncated");
+        let bytes = serde_json::to_vec(&reject).unwrap();
+        assert_eq!(Reject::parse("rejects/x.json", &bytes).unwrap(), reject);
+        let error = Reject::parse("rejects/x.json", b"{}").unwrap_err().to_string();
+        assert!(error.starts_with("rejects/x.json: "), "{error}");
     }
 }

@@ -1,40 +1,40 @@
-"""The function launch, as it is deployed, against S3 and EMR.
+"""The deployed function launch against S3 and EMR.
 
-moto has the lease where one writes at a time, and takes the calls of EMR, but checks none of them, and in it no time passes: the requests are
-checked against botocore's model here, and whatever can happen to a cluster is played by the scripted EMR.
+moto's S3 stores the lease in the tests with one writer at a time. moto's EMR accepts any request, and its
+clusters never change state. The tests therefore check requests against botocore's model, and a scripted EMR
+simulates the life of a cluster.
 """
 
 import concurrent.futures
 import contextlib
 import json
 import time
-from pathlib import Path
 
-import proxy
 import pytest
-import scripted_emr
-import servers
-from runtime import Function, FunctionDied, FunctionFailed
-from scripted_emr import Recorder, ScriptedEmr
-from servers import client, environment
 
-EVENTS = Path(__file__).parents[2] / "events"
+from support import fault_proxy, scripted_emr, servers
+from support.lambda_runtime import FunctionDied, FunctionFailed, LambdaFunction
+from support.paths import EVENTS
+from support.scripted_emr import RecordingEmr, ScriptedEmr
+from support.servers import client, environment
+
 RESULTS = "results"
 PHOTOS = "photos"
 LEASE = "leases/cluster.json"
-# A launch that is not recorded is left alone for as long as an invocation may last, which is up to the test, and some seconds more.
-TIMEOUT = 6.0
-PATIENCE = 40.0
+# The function takes over another launch only after that invocation must have ended, which is this time-out
+# and a few seconds more. A short one keeps the tests short.
+INVOCATION_TIMEOUT = 6.0
+RETRY_TIMEOUT = 40.0
 HOUR = 3600.0
 
 
-def event(name, **others):
-    """An event as AWS sends it, with other fields than it has there."""
-    return {**json.loads((EVENTS / f"launch-{name}.json").read_text()), **others}
+def event(name, **fields):
+    """Returns a sample event of AWS with some fields replaced."""
+    return {**json.loads((EVENTS / f"launch-{name}.json").read_text()), **fields}
 
 
 def variables(s3, emr, **others):
-    """What the function is deployed with."""
+    """Returns the environment of the deployed function."""
     return {
         **environment(s3, **getattr(s3, "credentials", {})),
         "AWS_ENDPOINT_URL_EMR": emr.endpoint,
@@ -48,11 +48,14 @@ def variables(s3, emr, **others):
     }
 
 
-def filled(server, photos=PHOTOS, results=RESULTS):
-    """A client of S3, with a photo and a part in its buckets: every job has something to do."""
+def fill_buckets(server, photos=PHOTOS, results=RESULTS):
+    """Creates buckets with a photo and a part, which give every job something to do.
+
+    Returns the S3 client.
+    """
     s3 = client("s3", server, **server.credentials)
     for bucket in (photos, results):
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"})
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": servers.REGION})
     s3.put_object(Bucket=photos, Key="photos/Kiwi/1.jpg", Body=b"photo")
     part = "embeddings/model=fruit-mobilenetv2-035-128/date=2026-01-02/0a1b.parquet"
     s3.put_object(Bucket=results, Key=part, Body=b"part")
@@ -62,38 +65,38 @@ def filled(server, photos=PHOTOS, results=RESULTS):
 @pytest.fixture
 def s3(moto):
     """moto's S3."""
-    return filled(moto)
+    return fill_buckets(moto)
 
 
 @pytest.fixture
 def emr():
-    """An EMR that does what the test wants."""
+    """An EMR whose clusters and faults the test controls."""
     with ScriptedEmr() as emr:
         yield emr
 
 
 @pytest.fixture
 def launch(moto, s3, emr):
-    """The function before them."""
-    with Function("launch", variables(moto, emr)) as function:
+    """The function, using moto's S3 and the scripted EMR."""
+    with LambdaFunction("launch", variables(moto, emr)) as function:
         yield function
 
 
 def lease(s3, results=RESULTS):
-    """What the lease says."""
+    """Returns the lease."""
     return json.loads(s3.get_object(Bucket=results, Key=LEASE)["Body"].read())
 
 
-def the_one_cluster(s3, emr, results=RESULTS):
-    """The one living cluster: that it is one, and that the lease names it."""
+def the_only_cluster(s3, emr, results=RESULTS):
+    """Returns the cluster. Asserts that exactly one is alive and that the lease names it."""
     (cluster,) = emr.living()
     assert lease(s3, results)["cluster_id"] == cluster["Id"]
     assert lease(s3, results)["cluster"] == cluster["Name"]
     return cluster
 
 
-def counted(function):
-    """The sum of each metric."""
+def metric_sums(function):
+    """Returns the sum of each metric in the log."""
     sums = {}
     for line in function.metrics:
         assert line["function"] == "launch"
@@ -104,63 +107,66 @@ def counted(function):
     return sums
 
 
-def eventually(function, what, wanted, *, within, **options):
-    """Invokes as Lambda's retries do, until it is not refused any more."""
-    end = time.monotonic() + within
+def invoke_until_accepted(function, what, expected_outcome, **options):
+    """Invokes a function until it no longer refuses, as Lambda's retries do."""
+    end = time.monotonic() + RETRY_TIMEOUT
     while True:
         try:
-            answer = function.invoke(what, **options)
-            assert answer["outcome"] == wanted, answer
-            return answer
+            response = function.invoke(what, timeout=INVOCATION_TIMEOUT, **options)
+            assert response["outcome"] == expected_outcome, response
+            return response
         except FunctionFailed as error:
             assert error.error_type == "Refused", error
             assert time.monotonic() < end, error
             time.sleep(1)
 
 
-# ── moto: what EMR is asked for ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── The requests to EMR, against moto
 
 
 @pytest.mark.parametrize("job", ["backfill", "pca", "rebuild"])
-def test_each_job_asks_for_a_cluster_that_emr_understands(moto, s3, job):
-    with Recorder(moto) as recorder, Function("launch", variables(moto, recorder)) as launch:
-        answer = launch.invoke(event(job))
-        assert counted(launch) == {"launched": 1}
-    (request,) = recorder.starts
+def test_each_job_requests_a_cluster_that_emr_understands(moto, s3, job):
+    with RecordingEmr(moto) as emr, LambdaFunction("launch", variables(moto, emr)) as launch:
+        response = launch.invoke(event(job))
+        assert metric_sums(launch) == {"launched": 1}
+    (request,) = emr.starts
     assert scripted_emr.problems("RunJobFlow", request) == []
     (cluster,) = client("emr", moto).list_clusters()["Clusters"]
-    assert answer == {"outcome": "launched", "cluster": cluster["Name"], "cluster_id": cluster["Id"]}
+    assert response == {"outcome": "launched", "cluster": cluster["Name"], "cluster_id": cluster["Id"]}
     assert lease(s3)["cluster_id"] == cluster["Id"]
     (step,) = client("emr", moto).list_steps(ClusterId=cluster["Id"])["Steps"]
     assert step["Name"] == f"fruitvec-{job}"
     assert step["Config"]["Args"][0] == "spark-submit"
-    run = answer["cluster"].removeprefix(f"fruitvec-{job}-") + f"-{job}"
+    run = response["cluster"].removeprefix(f"fruitvec-{job}-") + f"-{job}"
     assert step["Config"]["Args"][-10:] == [
-        *("--job", job, "--run", run, "--photos", PHOTOS, "--results", RESULTS, "--model", "fruit-mobilenetv2-035-128"),
+        *("--job", job, "--run", run, "--photos", PHOTOS, "--results", RESULTS),
+        *("--model", "fruit-mobilenetv2-035-128"),
     ]
 
 
-def test_the_check_of_requests_finds_what_emr_would_not_understand():
-    request = {"Name": "x", "Instances": {"InstanceFleets": [{"InstanceFleetType": "PRIMARY"}], "Fleets": []}, "Steps": "no"}
+def test_the_check_finds_requests_that_emr_would_not_understand():
+    instances = {"InstanceFleets": [{"InstanceFleetType": "PRIMARY"}], "Fleets": []}
+    request = {"Name": "x", "Instances": instances, "Steps": "no"}
     found = "\n".join(scripted_emr.problems("RunJobFlow", request))
-    for named in ('Unknown parameter in Instances: "Fleets"', "Steps", "'PRIMARY' is none of"):
-        assert named in found
+    for expected in ('Unknown parameter in Instances: "Fleets"', "Steps", "'PRIMARY' is none of"):
+        assert expected in found
 
 
 def test_parameters_are_passed_on_to_the_driver(launch, emr):
     launch.invoke(event("rebuild", full=True, yes=True, retry_rejects="truncated", project=False))
     (request,) = emr.starts
-    assert request["Steps"][0]["HadoopJarStep"]["Args"][-3:] == ["--full", "--retry-rejects=truncated", "--yes"]
+    arguments = request["Steps"][0]["HadoopJarStep"]["Args"]
+    assert arguments[-3:] == ["--full", "--retry-rejects=truncated", "--yes"]
 
 
-# ── Never two at once ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Never two clusters
 
 
-def test_delivered_twice_there_is_one_cluster(moto, s3):
-    with Recorder(moto) as recorder, Function("launch", variables(moto, recorder)) as launch:
+def test_an_event_delivered_twice_starts_one_cluster(moto, s3):
+    with RecordingEmr(moto) as emr, LambdaFunction("launch", variables(moto, emr)) as launch:
         assert launch.invoke(event("backfill"))["outcome"] == "launched"
         assert launch.invoke(event("backfill"))["outcome"] == "already_launched"
-    assert len(recorder.starts) == 1
+    assert len(emr.starts) == 1
     (cluster,) = client("emr", moto).list_clusters()["Clusters"]
     assert lease(s3)["cluster_id"] == cluster["Id"]
 
@@ -173,90 +179,103 @@ def embedded():
 
 
 @pytest.mark.parametrize("server", ["embedded", "localstack"])
-def test_ten_at_once_start_one_cluster(server, request, emr):
-    """The embedded S3 or LocalStack has the lease: of racing writers one wins in both, and in moto now and then two."""
+def test_ten_concurrent_launches_start_one_cluster(server, request, emr):
+    """The lease is in the embedded S3 or LocalStack, where only one of several racing writers wins.
+
+    In moto two of them sometimes win.
+    """
     server = request.getfixturevalue(server)
     photos, results = "photos-of-launch", "results-of-launch"
-    s3 = filled(server, photos, results)
+    s3 = fill_buckets(server, photos, results)
     settings = variables(server, emr, FRUITVEC_PHOTOS_BUCKET=photos, FRUITVEC_RESULTS_BUCKET=results)
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(10) as pool:
-        functions = [stack.enter_context(Function("launch", settings)) for _ in range(10)]
-        outcomes = list(pool.map(_outcome, functions))
+        functions = [stack.enter_context(LambdaFunction("launch", settings)) for _ in range(10)]
+        outcomes = list(pool.map(backfill_outcome, functions))
     assert outcomes.count("launched") == 1, outcomes
     assert set(outcomes) <= {"launched", "already_launched", "Refused"}, outcomes
     assert len(emr.starts) == 1
-    the_one_cluster(s3, emr, results)
+    the_only_cluster(s3, emr, results)
 
 
-def _outcome(function):
+def backfill_outcome(function):
+    """Launches a backfill and returns the outcome or the type of the error."""
     try:
         return function.invoke(event("backfill"))["outcome"]
     except FunctionFailed as error:
         return error.error_type
 
 
-def test_with_nothing_to_do_there_is_no_cluster(launch, s3, emr):
+def test_no_cluster_starts_when_there_is_nothing_to_do(launch, s3, emr):
     for bucket in (PHOTOS, RESULTS):
         for listed in s3.list_objects_v2(Bucket=bucket)["Contents"]:
             s3.delete_object(Bucket=bucket, Key=listed["Key"])
     for job in ("backfill", "pca", "rebuild"):
         assert launch.invoke(event(job))["outcome"] == "nothing_to_do"
     assert emr.calls == []
-    assert counted(launch) == {"nothing_to_do": 3}
+    assert metric_sums(launch) == {"nothing_to_do": 3}
 
 
-def test_a_job_waits_while_another_s_cluster_hangs_and_comes_when_that_has_ended(launch, s3, emr):
+def test_a_job_waits_for_another_job_s_cluster_and_starts_when_it_has_ended(launch, s3, emr):
     launch.invoke(event("backfill"))
-    first = the_one_cluster(s3, emr)
+    first = the_only_cluster(s3, emr)
     for state in ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING"):
-        emr.turn(first, state)
+        emr.set_state(first, state)
         assert launch.invoke(event("pca")) == {"outcome": "waiting", "behind": first["Name"]}
         assert launch.invoke(event("sweep"))["launch"]["outcome"] == "waiting"
-    emr.turn(first, "TERMINATED", "ALL_STEPS_COMPLETED")
+    emr.set_state(first, "TERMINATED", "ALL_STEPS_COMPLETED")
     ended = event("terminated")
     ended["detail"].update(clusterId=first["Id"], name=first["Name"])
     assert launch.invoke(ended)["launch"]["outcome"] == "launched"
-    assert the_one_cluster(s3, emr)["Name"] == "fruitvec-pca-20261122T040000Z"
-    # Told once more, it changes nothing.
+    assert the_only_cluster(s3, emr)["Name"] == "fruitvec-pca-20261122T040000Z"
+    # A second delivery of the event changes nothing.
     assert launch.invoke(ended) == {"noted": "ended", "clusters": [first["Id"]]}
     assert len(emr.starts) == 2
 
 
-# ── What can happen to a start ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── Starts that fail
 
 
-def test_a_throttled_start_is_tried_again(launch, s3, emr):
+def test_a_throttled_start_is_retried(launch, s3, emr):
     emr.faults["RunJobFlow"].extend([scripted_emr.THROTTLED] * 2)
     assert launch.invoke(event("backfill"))["outcome"] == "launched"
     assert len(emr.starts) == 3
-    the_one_cluster(s3, emr)
+    the_only_cluster(s3, emr)
 
 
 @pytest.mark.parametrize(
-    ("fault", "times", "says"),
-    [(scripted_emr.THROTTLED, 4, "Rate exceeded"), (scripted_emr.REFUSED, 1, "The subnet configuration was invalid")],
+    ("fault", "times", "message"),
+    [
+        (scripted_emr.THROTTLED, 4, "Rate exceeded"),
+        (scripted_emr.REFUSED, 1, "The subnet configuration was invalid"),
+    ],
 )
-def test_a_start_that_emr_refuses_leaves_no_cluster_and_no_lease(launch, s3, emr, fault, times, says):
+def test_a_start_that_emr_refuses_leaves_no_cluster_and_no_lease(launch, s3, emr, fault, times, message):
     emr.faults["RunJobFlow"].extend([fault] * times)
-    with pytest.raises(FunctionFailed, match=says) as failed:
+    with pytest.raises(FunctionFailed, match=message) as failed:
         launch.invoke(event("backfill"))
     assert failed.value.error_type == "NotLaunched"
-    assert counted(launch) == {"start_failed": 1}
+    assert metric_sums(launch) == {"start_failed": 1}
     assert len(emr.starts) == times
     assert emr.clusters == []
     assert lease(s3)["cluster_id"] is None
-    assert says in lease(s3)["released"]
-    # Nobody has to wait for it.
+    assert message in lease(s3)["released"]
+    # Another job does not have to wait for it.
     assert launch.invoke(event("pca"))["outcome"] == "launched"
-    the_one_cluster(s3, emr)
+    the_only_cluster(s3, emr)
 
 
 @pytest.mark.parametrize("fault", [scripted_emr.LOST, scripted_emr.FAILED_AFTER])
-def test_a_start_whose_reply_is_lost_is_found_and_not_made_again(launch, s3, emr, fault):
-    # It is on the last page of a list.
-    emr.page = 2
+def test_a_start_whose_response_is_lost_is_found_and_not_repeated(launch, s3, emr, fault):
+    emr.page_size = 2
     emr.faults["RunJobFlow"].append(fault)
-    emr.made = lambda cluster: [setattr(emr, "made", lambda _: None), *(emr.add(f"other-{n}") for n in range(5))]
+
+    def add_others(_cluster):
+        """Adds newer clusters, which move this one to the last page of the list."""
+        emr.on_start = lambda _: None
+        for number in range(5):
+            emr.add(f"other-{number}")
+
+    emr.on_start = add_others
     assert launch.invoke(event("backfill"))["outcome"] == "launched"
     assert len(emr.starts) == 1
     (cluster,) = [cluster for cluster in emr.clusters if cluster["Name"].startswith("fruitvec-")]
@@ -264,7 +283,7 @@ def test_a_start_whose_reply_is_lost_is_found_and_not_made_again(launch, s3, emr
 
 
 @pytest.mark.parametrize("fault", [scripted_emr.DROPPED, scripted_emr.FAILED])
-def test_a_start_without_a_trace_is_made_again_only_when_it_is_certain(launch, s3, emr, fault):
+def test_a_start_that_left_no_cluster_is_repeated_only_once_that_is_certain(launch, s3, emr, fault):
     emr.faults["RunJobFlow"].append(fault)
     with pytest.raises(FunctionFailed, match="no cluster of that name is there yet") as failed:
         launch.invoke(event("backfill"), request_id="a")
@@ -272,12 +291,12 @@ def test_a_start_without_a_trace_is_made_again_only_when_it_is_certain(launch, s
     assert len(emr.starts) == 1
     with pytest.raises(FunctionFailed, match="just being launched"):
         launch.invoke(event("backfill"), request_id="a")
-    eventually(launch, event("backfill"), "launched", within=PATIENCE, timeout=TIMEOUT, request_id="a")
+    invoke_until_accepted(launch, event("backfill"), "launched", request_id="a")
     assert len(emr.starts) == 2
-    the_one_cluster(s3, emr)
+    the_only_cluster(s3, emr)
 
 
-def test_a_kill_between_start_and_record_is_put_right_by_lambda_s_retry(launch, s3, emr):
+def test_lambda_s_retry_recovers_from_a_kill_between_the_start_and_its_record(launch, s3, emr):
     emr.faults["RunJobFlow"].append(scripted_emr.HELD)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         killed = pool.submit(launch.invoke, event("backfill"), request_id="a")
@@ -288,35 +307,50 @@ def test_a_kill_between_start_and_record_is_put_right_by_lambda_s_retry(launch, 
     emr.release()
     assert lease(s3)["cluster_id"] is None
     (cluster,) = emr.living()
-    # The same request may be delivered once more while it runs: a retry can't be told from that.
+    # Lambda may deliver the same request twice at the same time, which looks exactly like a retry.
     with pytest.raises(FunctionFailed, match="just being launched"):
         launch.invoke(event("backfill"), request_id="a")
-    answer = eventually(launch, event("backfill"), "already_launched", within=PATIENCE, timeout=TIMEOUT, request_id="a")
-    assert answer["cluster_id"] == cluster["Id"]
+    response = invoke_until_accepted(launch, event("backfill"), "already_launched", request_id="a")
+    assert response["cluster_id"] == cluster["Id"]
     assert len(emr.starts) == 1
-    the_one_cluster(s3, emr)
+    the_only_cluster(s3, emr)
 
 
-def test_a_cluster_that_can_not_be_recorded_is_terminated(moto, s3, emr):
-    """S3 takes no more writes from the moment that there is a cluster."""
-    with proxy.Proxy(moto) as between, Function("launch", variables(between, emr)) as launch:
-        refuse = lambda call: proxy.REFUSED if emr.clusters and call.writes("leases/") else None  # noqa: E731
-        between.arriving = refuse
+def test_a_cluster_that_cannot_be_recorded_is_terminated(moto, s3, emr):
+    """S3 refuses every write of the lease once the cluster exists."""
+
+    def refuse_lease(call):
+        return fault_proxy.REFUSED if emr.clusters and call.writes("leases/") else None
+
+    with (
+        fault_proxy.FaultProxy(moto) as proxy,
+        LambdaFunction("launch", variables(proxy, emr)) as launch,
+    ):
+        proxy.on_call = refuse_lease
         with pytest.raises(FunctionFailed, match="could not be recorded .* it is being terminated"):
             launch.invoke(event("backfill"), request_id="a")
-        assert counted(launch) == {"start_failed": 1}
+        assert metric_sums(launch) == {"start_failed": 1}
         (cluster,) = emr.living()
         assert cluster["Status"]["State"] == "TERMINATING"
-        between.arriving = lambda call: None
-        emr.turn(cluster, "TERMINATED", "USER_REQUEST")
-        eventually(launch, event("backfill"), "launched", within=PATIENCE, timeout=TIMEOUT, request_id="a")
-    the_one_cluster(s3, emr)
+        proxy.on_call = lambda call: None
+        emr.set_state(cluster, "TERMINATED", "USER_REQUEST")
+        invoke_until_accepted(launch, event("backfill"), "launched", request_id="a")
+    the_only_cluster(s3, emr)
 
 
-def test_a_cluster_whose_lease_another_has_taken_is_terminated(launch, s3, emr):
-    other = {"version": 1, "owner": "b", "job": "pca", "scheduled_time": "2026-11-22T04:00:00Z", "input": event("pca")}
-    other |= {"attempt": 1, "cluster": "fruitvec-pca-20261122T040000Z", "cluster_id": None, "taken_at": "2026-11-22T04:00:00Z"}
-    emr.made = lambda cluster: s3.put_object(Bucket=RESULTS, Key=LEASE, Body=json.dumps(other))
+def test_a_cluster_is_terminated_when_another_launch_has_taken_its_lease(launch, s3, emr):
+    other = {
+        "version": 1,
+        "owner": "b",
+        "job": "pca",
+        "scheduled_time": "2026-11-22T04:00:00Z",
+        "input": event("pca"),
+        "attempt": 1,
+        "cluster": "fruitvec-pca-20261122T040000Z",
+        "cluster_id": None,
+        "taken_at": "2026-11-22T04:00:00Z",
+    }
+    emr.on_start = lambda cluster: s3.put_object(Bucket=RESULTS, Key=LEASE, Body=json.dumps(other))
     with pytest.raises(FunctionFailed, match="another has taken the lease"):
         launch.invoke(event("backfill"))
     (cluster,) = emr.living()
@@ -324,49 +358,49 @@ def test_a_cluster_whose_lease_another_has_taken_is_terminated(launch, s3, emr):
     assert lease(s3)["owner"] == "b"
 
 
-# ── What EMR tells ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Events of EMR
 
 
-def bootstrap_failure(emr, cluster):
-    """The bootstrap of a cluster fails; returns what EMR tells of it."""
-    emr.turn(cluster, "TERMINATED_WITH_ERRORS", "BOOTSTRAP_FAILURE")
-    told = event("bootstrap-failed")
-    told["detail"].update(clusterId=cluster["Id"], name=cluster["Name"])
-    return told
+def fail_bootstrap(emr, cluster):
+    """Fails the bootstrap of a cluster and returns the event that EMR sends."""
+    emr.set_state(cluster, "TERMINATED_WITH_ERRORS", "BOOTSTRAP_FAILURE")
+    failed = event("bootstrap-failed")
+    failed["detail"].update(clusterId=cluster["Id"], name=cluster["Name"])
+    return failed
 
 
-def test_a_failed_bootstrap_is_tried_once_more_and_only_once(launch, s3, emr):
+def test_a_failed_bootstrap_is_retried_exactly_once(launch, s3, emr):
     emr.ids.append(event("bootstrap-failed")["detail"]["clusterId"])
     launch.invoke(event("backfill", retry_rejects="truncated"))
-    first = the_one_cluster(s3, emr)
-    told = bootstrap_failure(emr, first)
-    # That is just the event of the file.
-    assert told == event("bootstrap-failed")
-    assert launch.invoke(told)["launch"]["outcome"] == "launched"
-    second = the_one_cluster(s3, emr)
+    first = the_only_cluster(s3, emr)
+    failed = fail_bootstrap(emr, first)
+    assert failed == event("bootstrap-failed"), "the retried cluster is the one of the sample event"
+    assert launch.invoke(failed)["launch"]["outcome"] == "launched"
+    second = the_only_cluster(s3, emr)
     assert second["Name"] == first["Name"] + "-2"
-    assert [start["Steps"] for start in emr.starts][0] == [start["Steps"] for start in emr.starts][1]
-    assert "failed_clusters" not in counted(launch)
-    assert launch.invoke(told)["noted"] == "known"
-    assert launch.invoke(bootstrap_failure(emr, second))["noted"] == "failed"
-    assert launch.invoke(told)["noted"] == "known"
+    assert emr.starts[0]["Steps"] == emr.starts[1]["Steps"]
+    assert "failed_clusters" not in metric_sums(launch)
+    assert launch.invoke(failed)["noted"] == "known"
+    assert launch.invoke(fail_bootstrap(emr, second))["noted"] == "failed"
+    assert launch.invoke(failed)["noted"] == "known"
     assert len(emr.starts) == 2
     assert emr.living() == []
-    assert counted(launch) == {"launched": 2, "failed_clusters": 1}
+    assert metric_sums(launch) == {"launched": 2, "failed_clusters": 1}
 
 
-def test_a_cluster_that_ends_with_errors_is_counted_and_not_repeated(launch, s3, emr):
+def test_a_cluster_that_ends_with_errors_is_counted_and_not_retried(launch, s3, emr):
     launch.invoke(event("backfill"))
-    cluster = the_one_cluster(s3, emr)
-    emr.turn(cluster, "TERMINATED_WITH_ERRORS", "STEP_FAILURE")
-    told = event("bootstrap-failed")
-    told["detail"].update(clusterId=cluster["Id"], stateChangeReason='{"code":"STEP_FAILURE","message":"Shut down as step failed"}')
-    assert launch.invoke(told)["noted"] == "failed"
+    cluster = the_only_cluster(s3, emr)
+    emr.set_state(cluster, "TERMINATED_WITH_ERRORS", "STEP_FAILURE")
+    failed = event("bootstrap-failed")
+    reason = '{"code":"STEP_FAILURE","message":"Shut down as step failed"}'
+    failed["detail"].update(clusterId=cluster["Id"], stateChangeReason=reason)
+    assert launch.invoke(failed)["noted"] == "failed"
     assert len(emr.starts) == 1
-    assert counted(launch) == {"launched": 1, "failed_clusters": 1}
-    # The next night.
+    assert metric_sums(launch) == {"launched": 1, "failed_clusters": 1}
+    # The next night a cluster starts as usual.
     assert launch.invoke(event("backfill", scheduled_time="2026-11-25T03:00:00Z"))["outcome"] == "launched"
-    the_one_cluster(s3, emr)
+    the_only_cluster(s3, emr)
 
 
 @pytest.mark.parametrize("name", ["step-failed", "step-cancelled"])
@@ -374,32 +408,33 @@ def test_a_failed_step_is_counted_and_logged(launch, s3, emr, name):
     emr.ids.append(event(name)["detail"]["clusterId"])
     launch.invoke(event("backfill"))
     assert launch.invoke(event(name))["noted"] == "failed_step"
-    assert counted(launch) == {"launched": 1, "failed_steps": 1}
+    assert metric_sums(launch) == {"launched": 1, "failed_steps": 1}
     assert any('"ERROR"' in line and event(name)["detail"]["stepId"] in line for line in launch.log)
     assert len(emr.starts) == 1
 
 
-def test_a_cluster_that_is_overdue_is_terminated_and_no_other(launch, s3, emr):
+def test_only_overdue_clusters_of_this_stack_are_terminated(launch, s3, emr):
     ours = [{"Key": "fruitvec-results", "Value": RESULTS}]
-    emr.page = 2
+    emr.page_size = 2
     overdue = [emr.add(f"fruitvec-backfill-{n}", tags=ours, age=13 * HOUR) for n in range(3)]
-    emr.turn(overdue[1], "RUNNING")
+    emr.set_state(overdue[1], "RUNNING")
+    staging = [{"Key": "fruitvec-results", "Value": "staging"}]
     others = [
         emr.add("fruitvec-pca-young", tags=ours, age=11 * HOUR),
-        emr.add("fruitvec-backfill-x", tags=[{"Key": "fruitvec-results", "Value": "staging"}], age=13 * HOUR),
+        emr.add("fruitvec-backfill-x", tags=staging, age=13 * HOUR),
         emr.add("nightly-reports", age=99 * HOUR),
     ]
-    answer = launch.invoke(event("sweep"))
-    assert sorted(answer["clusters"]) == [cluster["Id"] for cluster in overdue]
+    response = launch.invoke(event("sweep"))
+    assert sorted(response["clusters"]) == [cluster["Id"] for cluster in overdue]
     assert {cluster["Status"]["State"] for cluster in overdue} == {"TERMINATING"}
     assert {cluster["Status"]["State"] for cluster in others} == {"STARTING"}
-    assert counted(launch) == {"overdue_clusters": 3}
+    assert metric_sums(launch) == {"overdue_clusters": 3}
     assert launch.invoke(event("sweep"))["clusters"] == []
 
 
-def test_every_line_of_the_log_is_json_and_none_has_a_secret(moto, s3, emr):
-    settings = {**variables(moto, emr), "AWS_SECRET_ACCESS_KEY": "very-secret", "AWS_SESSION_TOKEN": "very-token"}
-    with Function("launch", settings) as launch:
+def test_every_log_line_is_json_without_secrets(moto, s3, emr):
+    secrets = {"AWS_SECRET_ACCESS_KEY": "very-secret", "AWS_SESSION_TOKEN": "very-token"}
+    with LambdaFunction("launch", {**variables(moto, emr), **secrets}) as launch:
         emr.faults["RunJobFlow"].append(scripted_emr.REFUSED)
         for what in (event("backfill"), event("pca"), event("sweep"), {"job": "sleep"}):
             with contextlib.suppress(FunctionFailed):

@@ -1,67 +1,71 @@
-"""What is removed from a bucket that keeps versions: only what is really gone is hidden.
+"""Deletes in a bucket that keeps versions hide a photo only if it is really gone.
 
-LocalStack tells of each removal as S3 does: `ObjectRemoved:Delete` with the id of the version that went, `DeleteMarkerCreated` for a
-delete without one.
+LocalStack sends the same notifications as S3: `ObjectRemoved:Delete` for a deleted version, with its id, and
+`DeleteMarkerCreated` for a delete without a version.
 """
 
 import hashlib
 import time
 
-import photos
 import pytest
-from poller import send, take
+
+from support import sample_photos
+from support.queue_poller import send, take
 
 
 @pytest.fixture(scope="module")
 def results(system):
-    """A bucket for the results of these tests."""
-    return system.bucket("fruitvec-removals")
+    """The results bucket of these tests."""
+    return system.create_results_bucket("fruitvec-removals")
 
 
 @pytest.fixture
 def bucket(cloud, results):
-    """The photos bucket, and a function that keeps up with it."""
+    """The photos bucket and a function that processes its events."""
     with cloud.embed(results=results) as embed:
-        yield Bucket(cloud, embed, results)
-    cloud.assert_nothing_is_left()
+        yield PhotosBucket(cloud, embed, results)
+    cloud.assert_queues_empty()
 
 
-class Bucket:
-    """Changes the photos bucket, and reads what the table makes of it."""
+class PhotosBucket:
+    """Changes the photos bucket and reads the table."""
 
-    number = 50_000
+    last_number = 50_000
 
     def __init__(self, cloud, embed, results):
         self.cloud = cloud
         self.results = results
         self.poller = cloud.poller(embed)
-        self.told = 0
+        # The number of notifications that S3 sends for the changes so far.
+        self.notifications = 0
 
-    def photo(self):
-        """A photo that no other test has."""
-        Bucket.number += 1
-        return photos.good(Bucket.number)
+    def new_photo(self):
+        """Returns a photo that no other test uses."""
+        PhotosBucket.last_number += 1
+        return sample_photos.valid(PhotosBucket.last_number)
 
     def put(self, photo):
-        """Its version."""
-        answer = self.cloud.s3.put_object(Bucket=self.cloud.photos, Key=photo.key, Body=photo.content)
-        self.told += 1
-        return answer["VersionId"]
+        """Uploads a photo and returns the id of its version."""
+        response = self.cloud.s3.put_object(
+            Bucket=self.cloud.photos_bucket, Key=photo.key, Body=photo.content
+        )
+        self.notifications += 1
+        return response["VersionId"]
 
     def delete(self, photo, **version):
-        """The version that went, or the delete marker that came."""
-        answer = self.cloud.s3.delete_object(Bucket=self.cloud.photos, Key=photo.key, **version)
-        self.told += 1
-        return answer["VersionId"]
+        """Deletes a photo and returns the id of the deleted version or the new delete marker."""
+        response = self.cloud.s3.delete_object(Bucket=self.cloud.photos_bucket, Key=photo.key, **version)
+        self.notifications += 1
+        return response["VersionId"]
 
-    def settle(self):
-        """The function has dealt with all that S3 told."""
-        self.poller.drain(self.told)
+    def process_events(self):
+        """Waits until the function has processed all notifications."""
+        self.poller.drain(self.notifications)
         assert not self.poller.errors
 
     def current(self, photo):
-        """The photo's ETag in the table, if it has a row."""
-        self.settle()
+        """Returns the photo's ETag in the table, or nothing if it has no current row."""
+        self.process_events()
         row = self.cloud.results(self.results).current_rows().get(photo.key)
         return row and row["etag"]
 
@@ -71,14 +75,18 @@ def etag(photo):
 
 
 def next_second():
-    """S3 dates objects in whole seconds: what is put in the second of a removal passes for removed, until the next backfill."""
+    """Waits for the next second.
+
+    S3 dates objects in whole seconds. A photo that is uploaded in the second of a removal counts as removed
+    until the next backfill.
+    """
     second = int(time.time())
     while int(time.time()) == second:
         time.sleep(0.01)
 
 
 def test_a_deleted_photo_is_hidden_and_its_neighbours_are_not(bucket):
-    gone, stays = bucket.photo(), bucket.photo()
+    gone, stays = bucket.new_photo(), bucket.new_photo()
     bucket.put(gone)
     bucket.put(stays)
     assert bucket.current(gone) == etag(gone)
@@ -87,17 +95,17 @@ def test_a_deleted_photo_is_hidden_and_its_neighbours_are_not(bucket):
     assert bucket.current(stays) == etag(stays)
 
 
-def test_a_photo_deleted_before_it_was_embedded_is_no_failure_and_no_row(bucket):
-    gone = bucket.photo()
+def test_a_photo_deleted_before_it_was_embedded_causes_neither_a_failure_nor_a_row(bucket):
+    gone = bucket.new_photo()
     bucket.put(gone)
     bucket.delete(gone)
     assert bucket.current(gone) is None
-    assert set(bucket.poller.received.values()) == {1}, "nothing is tried again"
+    assert set(bucket.poller.received.values()) == {1}, "nothing is retried"
 
 
-def test_an_old_version_that_is_deleted_hides_nothing(bucket):
-    old = bucket.photo()
-    new = photos.Photo(old.key, bucket.photo().content)
+def test_deleting_an_old_version_hides_nothing(bucket):
+    old = bucket.new_photo()
+    new = sample_photos.Photo(old.key, bucket.new_photo().content)
     version = bucket.put(old)
     assert bucket.current(old) == etag(old)
     bucket.put(new)
@@ -106,52 +114,52 @@ def test_an_old_version_that_is_deleted_hides_nothing(bucket):
     assert bucket.current(new) == etag(new)
 
 
-def test_a_delete_marker_that_is_undone_gives_the_photo_back(bucket):
-    photo = bucket.photo()
+def test_deleting_a_delete_marker_restores_the_photo(bucket):
+    photo = bucket.new_photo()
     bucket.put(photo)
-    bucket.settle()
+    bucket.process_events()
     marker = bucket.delete(photo)
     assert bucket.current(photo) is None
     bucket.delete(photo, VersionId=marker)
     assert bucket.current(photo) == etag(photo)
 
 
-def test_the_last_version_that_is_deleted_is_gone_for_good(bucket):
-    photo = bucket.photo()
+def test_deleting_the_only_version_hides_the_photo(bucket):
+    photo = bucket.new_photo()
     version = bucket.put(photo)
     assert bucket.current(photo) == etag(photo)
     bucket.delete(photo, VersionId=version)
     assert bucket.current(photo) is None
 
 
-def test_the_newest_version_that_is_deleted_brings_the_older_one_back(bucket):
-    old = bucket.photo()
-    new = photos.Photo(old.key, bucket.photo().content)
+def test_deleting_the_newest_version_restores_the_older_one(bucket):
+    old = bucket.new_photo()
+    new = sample_photos.Photo(old.key, bucket.new_photo().content)
     bucket.put(old)
-    bucket.settle()
+    bucket.process_events()
     next_second()
     version = bucket.put(new)
     assert bucket.current(new) == etag(new)
     bucket.delete(new, VersionId=version)
-    bucket.settle()
-    # The event says that something went, S3 that something is there: the key stays. Which of its versions it is, the next backfill
-    # finds out.
+    bucket.process_events()
+    # The event reports a delete, but S3 still has an object, so the key stays in the table. The next backfill
+    # finds out which version it is.
     assert bucket.current(old) is not None
 
 
 def test_an_overwritten_photo_has_one_row_of_its_new_content(bucket):
-    old = bucket.photo()
-    new = photos.Photo(old.key, bucket.photo().content)
+    old = bucket.new_photo()
+    new = sample_photos.Photo(old.key, bucket.new_photo().content)
     bucket.put(old)
     assert bucket.current(old) == etag(old)
     bucket.put(new)
     assert bucket.current(new) == etag(new)
 
 
-def test_a_photo_put_again_after_it_was_deleted_is_back(bucket):
-    photo = bucket.photo()
+def test_a_photo_uploaded_again_after_a_delete_is_back(bucket):
+    photo = bucket.new_photo()
     bucket.put(photo)
-    bucket.settle()
+    bucket.process_events()
     bucket.delete(photo)
     assert bucket.current(photo) is None
     next_second()
@@ -160,15 +168,15 @@ def test_a_photo_put_again_after_it_was_deleted_is_back(bucket):
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_removal_and_the_photo_put_again_after_it_may_come_in_either_order(bucket, backwards):
-    photo = bucket.photo()
+def test_events_of_a_delete_and_a_new_upload_may_arrive_in_either_order(bucket, backwards):
+    photo = bucket.new_photo()
     bucket.put(photo)
-    bucket.settle()
+    bucket.process_events()
     bucket.delete(photo)
     next_second()
     bucket.put(photo)
     bodies = take(bucket.cloud.sqs, bucket.poller.queue_url, 2)
-    # One by one, so that the order is the one they come in.
+    # One message per batch, so that they are processed in this order.
     bucket.poller.batch = 1
     for body in reversed(bodies) if backwards else bodies:
         send(bucket.cloud.sqs, bucket.poller.queue_url, [body])

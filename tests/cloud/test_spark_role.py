@@ -1,20 +1,20 @@
-"""What a run does with S3, beside what the template's role of a cluster's machines may do.
+"""The template's role of a cluster's machines allows every S3 call that a run makes.
 
-Some calls do not say what they delete, and moto does not ask: here it is what is gone afterwards. Conditions are not looked at.
+A call that deletes several objects does not list them in its URL, and moto does not check them. This test
+therefore compares the objects before and after a run. Conditions of the policy are ignored.
 """
 
 from fnmatch import fnmatchcase
 
-import deploy
-import expand
-import photos
-import servers
-from proxy import Proxy
-from spark_place import Place
+from support import sample_photos, servers
+from support.fault_proxy import FaultProxy
+from support.rebuild_fixture import RebuildFixture
+from support.template import ResolvedTemplate, expanded
+from support.template_stack import PARAMETERS
 
-FEW = [photos.good(number, "role") for number in range(20)]
-BAD = photos.bad(1, "role")
-# By method, and whether there is a key.
+VALID = [sample_photos.valid(number, "role") for number in range(20)]
+INVALID = sample_photos.invalid(1, "role")
+# The action of a call, by its method and by whether it names a key.
 ACTIONS = {
     ("GET", False): "s3:ListBucket",
     ("GET", True): "s3:GetObject",
@@ -22,60 +22,68 @@ ACTIONS = {
     ("PUT", True): "s3:PutObject",
     ("DELETE", True): "s3:DeleteObject",
 }
-DELETE_SEVERAL = ("POST", False)
+DELETE_OBJECTS = ("POST", False)
 
 
 def test_the_role_of_a_cluster_allows_what_runs_do(worker):
-    with servers.embedded() as server, Proxy(server) as proxy:
-        place = Place(server, worker)
-        results = place.bucket("table")
-        place.photos("fruits", [*FEW, BAD], days=2)
-        did = done(place, results, proxy)
-    deleted = {key.partition("/")[0] for action, _, key in did if action == "s3:DeleteObject"}
-    # Replaced parts, removals that are taken back, older fits.
+    with servers.embedded() as server, FaultProxy(server) as proxy:
+        rebuilds = RebuildFixture(server, worker)
+        results = rebuilds.create_results_bucket("table")
+        rebuilds.create_photos_bucket("fruits", [*VALID, INVALID], days=2)
+        calls = run_four_rebuilds(rebuilds, results, proxy)
+    deleted = {key.partition("/")[0] for action, _, key in calls if action == "s3:DeleteObject"}
     assert deleted >= {"embeddings", "reduced", "removals", "pca"}
-    role = Role({"fruits": "PhotosBucket", results: "ResultsBucket"})
-    assert not [call for call in sorted(did) if not role.allows(*call)]
-    # It is not that it may do anything.
-    for refused in [("s3:DeleteObject", "fruits", FEW[0].key), ("s3:PutObject", "fruits", "a"), ("s3:PutObject", results, "emr/fruitvec")]:
+    role = MachineRole({"fruits": "PhotosBucket", results: "ResultsBucket"})
+    assert not [call for call in sorted(calls) if not role.allows(*call)]
+    # The role does not simply allow everything.
+    for refused in [
+        ("s3:DeleteObject", "fruits", VALID[0].key),
+        ("s3:PutObject", "fruits", "a"),
+        ("s3:PutObject", results, "emr/fruitvec"),
+    ]:
         assert not role.allows(*refused), refused
 
 
-def done(place, results, proxy):
-    """All that four runs did, between which photos come and go: actions, buckets, keys."""
-    did = set()
-    for number, gone in enumerate([[], [FEW[0], BAD], [FEW[1]], [FEW[2]]]):
-        place.delete("fruits", gone)
+def run_four_rebuilds(rebuilds, results, proxy):
+    """Runs rebuilds and changes photos between them. Returns the action, bucket and key of every call."""
+    calls = set()
+    for number, deleted in enumerate([[], [VALID[0], INVALID], [VALID[1]], [VALID[2]]]):
+        rebuilds.delete("fruits", deleted)
         if number == 2:
-            # What was deleted first is undeleted.
-            place.put("fruits", FEW[:1])
-            place.date("fruits", days=2)
-        before = set(place.objects(results))
-        place.one_machine("rebuild", "--yes", "--grace-hours=0", photos="fruits", results=results, through=proxy)
-        did |= {("s3:DeleteObject", results, key) for key in before - set(place.objects(results))}
-    others = [call for call in proxy.calls if (call.method, bool(call.key)) != DELETE_SEVERAL]
-    return did | {(ACTIONS[call.method, bool(call.key)], call.bucket, call.key) for call in others}
+            # This photo was deleted before the second run, so now its removal is deleted.
+            rebuilds.put("fruits", VALID[:1])
+            rebuilds.set_dates("fruits", days=2)
+        before = set(rebuilds.objects(results))
+        options = ["--yes", "--grace-hours=0"]
+        rebuilds.run_locally("rebuild", *options, photos="fruits", results=results, through=proxy)
+        calls |= {("s3:DeleteObject", results, key) for key in before - set(rebuilds.objects(results))}
+    others = [call for call in proxy.calls if (call.method, bool(call.key)) != DELETE_OBJECTS]
+    return calls | {(ACTIONS[call.method, bool(call.key)], call.bucket, call.key) for call in others}
 
 
-class Role:
-    """The role of a cluster's machines. `buckets`: which buckets stand for which of the template's."""
+class MachineRole:
+    """The template's role of a cluster's machines.
+
+    `buckets` maps the buckets of the test to the template's resources.
+    """
 
     def __init__(self, buckets):
-        values = expand.Values(expand.expanded(**deploy.PARAMETERS), **deploy.PARAMETERS)
-        self._names = {bucket: values.properties(name)["BucketName"] for bucket, name in buckets.items()}
-        (policy,) = values.properties("EmrInstanceRole")["Policies"]
+        template = ResolvedTemplate(expanded(**PARAMETERS), **PARAMETERS)
+        self._names = {bucket: template.properties(name)["BucketName"] for bucket, name in buckets.items()}
+        (policy,) = template.properties("EmrInstanceRole")["Policies"]
         self._statements = policy["PolicyDocument"]["Statement"]
         assert {statement["Effect"] for statement in self._statements} == {"Allow"}
 
     def allows(self, action, bucket, key):
-        """Whether a statement names the action and what it is done to."""
-        asked = "arn:aws:s3:::" + "/".join(filter(None, [self._names[bucket], key]))
+        """Returns whether a statement allows an action on an object, or on a bucket if the key is empty."""
+        arn = "arn:aws:s3:::" + "/".join(filter(None, [self._names[bucket], key]))
         return any(
-            action in several(statement["Action"]) and any(fnmatchcase(asked, named) for named in several(statement["Resource"]))
+            action in as_list(statement["Action"])
+            and any(fnmatchcase(arn, pattern) for pattern in as_list(statement["Resource"]))
             for statement in self._statements
         )
 
 
-def several(one_or_more):
-    """A list, where a policy may have a single thing."""
+def as_list(one_or_more):
+    """Returns a list. A policy may have a single string in its place."""
     return one_or_more if isinstance(one_or_more, list) else [one_or_more]

@@ -1,6 +1,7 @@
-"""The presigned URL works as told, and in no other way; whatever is not allowed is refused with what is.
+"""A presigned URL accepts exactly the announced upload, and a refused request gets an explanation.
 
-Against two servers that check signatures: LocalStack, with the template's bucket, and the S3 that is built into the command line.
+The tests run against two servers that check signatures: LocalStack, with the template's bucket, and the
+embedded S3.
 """
 
 import json
@@ -8,101 +9,109 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from datetime import datetime, timezone
+from datetime import UTC, date, datetime
 
-import photos
 import pytest
-import servers
-from conftest import ROOT
-from runtime import Function, FunctionDied, FunctionFailed
 
-CONTENT = photos.encoded(photos.picture("upload"), "JPEG")
-ALLOWED = {"content_types": ["image/jpeg", "image/png", "image/webp"], "method": "POST", "path": "/uploads", "max_size_bytes": 25 << 20}
+from support import sample_photos, servers
+from support.lambda_runtime import FunctionDied, FunctionFailed, LambdaFunction
+from support.paths import EVENTS
+
+CONTENT = sample_photos.encode(sample_photos.picture("upload"), "JPEG")
+ALLOWED = {
+    "content_types": ["image/jpeg", "image/png", "image/webp"],
+    "method": "POST",
+    "path": "/uploads",
+    "max_size_bytes": 25 << 20,
+}
 
 
-class Place:
-    """A bucket to upload to, and the function that gives uploads to it."""
+class UploadBucket:
+    """A bucket that receives uploads, and the function that grants them."""
 
-    def __init__(self, server, bucket, variables, **credentials):
+    def __init__(self, server, name, variables, **credentials):
         self.s3 = servers.client("s3", server, **credentials)
-        self.bucket = bucket
+        self.name = name
         self._variables = {**variables, **servers.environment(server, **credentials)}
 
     def function(self, **variables):
-        return Function("upload", {**self._variables, **variables})
+        return LambdaFunction("upload", {**self._variables, **variables})
 
-    def keys(self):
-        listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix="uploads/").get("Contents", [])
+    def uploaded_keys(self):
+        listed = self.s3.list_objects_v2(Bucket=self.name, Prefix="uploads/").get("Contents", [])
         return {item["Key"] for item in listed}
 
 
 @pytest.fixture(scope="module", params=["localstack", "embedded"])
-def place(request):
+def bucket(request):
     if request.param == "localstack":
         system = request.getfixturevalue("system")
-        yield Place(system.server, system.photos, system.variables("UploadFunction"), token="of a role")
+        variables = system.variables("UploadFunction")
+        yield UploadBucket(system.server, system.photos_bucket, variables, token="of a role")
     else:
         with servers.embedded() as server:
-            yield Place(server, "photos", {"FRUITVEC_PHOTOS_BUCKET": "photos"}, **server.credentials)
+            variables = {"FRUITVEC_PHOTOS_BUCKET": "photos"}
+            yield UploadBucket(server, "photos", variables, **server.credentials)
 
 
 @pytest.fixture(scope="module")
-def upload(place):
-    with place.function() as function:
+def upload(bucket):
+    with bucket.function() as function:
         yield function
 
 
 def event(name):
-    return json.loads((ROOT / "events" / f"upload-{name}.json").read_text())
+    return json.loads((EVENTS / f"upload-{name}.json").read_text())
 
 
-def grant(upload, content_type="image/jpeg", size=len(CONTENT)):
-    """What the app is given for such a photo."""
-    asking = event("jpeg")
-    asking["body"] = json.dumps({"content_type": content_type, "size_bytes": size})
-    answer = upload.invoke(asking)
-    assert (answer["statusCode"], answer["headers"]["content-type"]) == (201, "application/json"), answer
-    return json.loads(answer["body"])
+def request_upload(upload, content_type="image/jpeg"):
+    """Requests an upload as the app does and returns the response body."""
+    request = event("jpeg")
+    request["body"] = json.dumps({"content_type": content_type, "size_bytes": len(CONTENT)})
+    response = upload.invoke(request)
+    assert response["statusCode"] == 201, response
+    assert response["headers"]["content-type"] == "application/json", response
+    return json.loads(response["body"])
 
 
 def put(url, content=CONTENT, content_type="image/jpeg"):
-    """The status that a client sees that knows nothing of AWS; it counts the length itself."""
+    """Uploads without an AWS SDK and returns the status. urllib sends the length of the content."""
     request = urllib.request.Request(url, content, {"content-type": content_type}, method="PUT")
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status
-    except urllib.error.HTTPError as refusal:
-        return refusal.code
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
-def test_the_url_works_as_told(place, upload):
-    granted = grant(upload)
+def test_the_url_accepts_the_announced_upload(bucket, upload):
+    granted = request_upload(upload)
     assert granted["method"] == "PUT"
     assert granted["headers"] == {"content-type": "image/jpeg", "content-length": str(len(CONTENT))}
     assert put(granted["url"]) == 200
-    stored = place.s3.get_object(Bucket=place.bucket, Key=granted["key"])
+    stored = bucket.s3.get_object(Bucket=bucket.name, Key=granted["key"])
     assert (stored["ContentType"], stored["Body"].read()) == ("image/jpeg", CONTENT)
 
 
-def test_the_key_has_the_day_and_ends_as_its_type_does(upload):
-    today = datetime.now(timezone.utc)
+def test_the_key_has_the_date_and_the_extension_of_the_type(upload):
+    today = datetime.now(UTC).date()
     for content_type, extension in [("image/jpeg", "jpg"), ("image/png", "png"), ("image/webp", "webp")]:
-        folder, day, name = grant(upload, content_type)["key"].split("/")
+        folder, day, name = request_upload(upload, content_type)["key"].split("/")
         assert folder == "uploads"
-        assert abs((datetime.strptime(day, "%Y-%m-%d").date() - today.date()).days) <= 1
+        assert abs((date.fromisoformat(day) - today).days) <= 1, "a test may run at midnight"
         ulid, _, found = name.partition(".")
         assert (len(ulid), found) == (26, extension)
 
 
-def test_the_url_ends_when_it_says_and_asks_for_no_checksum(upload):
+def test_the_url_expires_at_the_announced_time_and_requires_no_checksum(upload):
     before = time.time()
-    granted = grant(upload)
-    ends = datetime.fromisoformat(granted["expires_at"]).timestamp()
-    assert before + 299 <= ends <= time.time() + 300
-    asked = urllib.parse.parse_qs(urllib.parse.urlsplit(granted["url"]).query)
-    assert asked["X-Amz-Expires"] == ["300"]
-    assert asked["X-Amz-SignedHeaders"] == ["content-length;content-type;host"]
-    assert not [name for name in asked if "checksum" in name.lower()]
+    granted = request_upload(upload)
+    expires_at = datetime.fromisoformat(granted["expires_at"]).timestamp()
+    assert before + 299 <= expires_at <= time.time() + 300
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(granted["url"]).query)
+    assert query["X-Amz-Expires"] == ["300"]
+    assert query["X-Amz-SignedHeaders"] == ["content-length;content-type;host"]
+    assert not [name for name in query if "checksum" in name.lower()]
 
 
 @pytest.mark.parametrize(
@@ -114,16 +123,16 @@ def test_the_url_ends_when_it_says_and_asks_for_no_checksum(upload):
         {"content": CONTENT[:-1]},
         {"content": b""},
     ],
-    ids=["no picture", "another picture", "one byte more", "one byte less", "nothing"],
+    ids=["not a picture", "another format", "one byte more", "one byte less", "empty"],
 )
-def test_another_type_or_length_is_refused(place, upload, other):
-    granted = grant(upload)
+def test_another_type_or_length_is_refused(bucket, upload, other):
+    granted = request_upload(upload)
     assert put(granted["url"], **other) == 403
-    assert granted["key"] not in place.keys()
+    assert granted["key"] not in bucket.uploaded_keys()
 
 
 def tampered(granted):
-    """URLs that are nearly the one that was given."""
+    """Yields URLs with one change each, and the name of the change."""
     url = granted["url"]
     name, _, signature = url.partition("X-Amz-Signature=")
     yield "signature", f"{name}X-Amz-Signature={'1' if signature[0] == '0' else '0'}{signature[1:]}"
@@ -133,61 +142,62 @@ def tampered(granted):
     yield "type no longer signed", url.replace("content-type%3B", "")
 
 
-def test_a_tampered_url_is_refused(place, upload):
-    before = place.keys()
-    granted = grant(upload)
+def test_a_tampered_url_is_refused(bucket, upload):
+    before = bucket.uploaded_keys()
+    granted = request_upload(upload)
     for what, url in tampered(granted):
         assert url != granted["url"], what
         assert put(url) == 403, what
-    assert place.keys() == before
-    assert put(granted["url"]) == 200, "the one that was given works"
+    assert bucket.uploaded_keys() == before
+    assert put(granted["url"]) == 200, "the unchanged URL works"
 
 
-def test_an_expired_url_is_refused(place):
-    with place.function(FRUITVEC_UPLOAD_EXPIRY_SECONDS=1) as upload:
-        granted = grant(upload)
-    ends = datetime.fromisoformat(granted["expires_at"]).timestamp()
-    while time.time() < ends + 1:
+def test_an_expired_url_is_refused(bucket):
+    with bucket.function(FRUITVEC_UPLOAD_EXPIRY_SECONDS=1) as upload:
+        granted = request_upload(upload)
+    expires_at = datetime.fromisoformat(granted["expires_at"]).timestamp()
+    while time.time() < expires_at + 1:
         time.sleep(0.05)
     assert put(granted["url"]) == 403
-    assert granted["key"] not in place.keys()
+    assert granted["key"] not in bucket.uploaded_keys()
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "title", "says"),
+    ("name", "status", "title", "detail"),
     [
         ("heic", 415, "Unsupported Media Type", "convert the photo to JPEG"),
         ("too-large", 413, "Content Too Large", "at most 26214400"),
         ("not-json", 400, "Bad Request", "must be JSON"),
     ],
 )
-def test_what_is_not_allowed_is_a_problem_that_says_what_is(upload, name, status, title, says):
-    answer = upload.invoke(event(name))
-    assert (answer["statusCode"], answer["headers"]["content-type"]) == (status, "application/problem+json")
-    problem = json.loads(answer["body"])
+def test_a_refused_request_gets_a_problem_document_with_what_is_allowed(upload, name, status, title, detail):
+    response = upload.invoke(event(name))
+    content_type = response["headers"]["content-type"]
+    assert (response["statusCode"], content_type) == (status, "application/problem+json")
+    problem = json.loads(response["body"])
     assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", title, status)
-    assert says in problem["detail"]
+    assert detail in problem["detail"]
     assert problem["allowed"] == ALLOWED
 
 
-def test_no_signature_is_logged_and_each_request_is_counted(place):
-    with place.function() as upload:
-        granted = grant(upload)
+def test_no_signature_is_logged_and_each_request_is_counted(bucket):
+    with bucket.function() as upload:
+        granted = request_upload(upload)
         upload.invoke(event("heic"))
-        counted = [line for line in upload.metrics]
+        metrics = upload.metrics
         log = "\n".join(upload.log)
-    assert [(line.get("presigned"), line.get("refused")) for line in counted] == [(1, None), (None, 1)]
-    assert {line["function"] for line in counted} == {"upload"}
+    assert [(line.get("presigned"), line.get("refused")) for line in metrics] == [(1, None), (None, 1)]
+    assert {line["function"] for line in metrics} == {"upload"}
     assert granted["key"] in log
     signature = urllib.parse.parse_qs(urllib.parse.urlsplit(granted["url"]).query)["X-Amz-Signature"][0]
     assert signature not in log and "Security-Token" not in log
 
 
-def test_a_function_without_its_bucket_does_not_start_and_says_why(place):
+def test_a_function_without_a_bucket_does_not_start_and_logs_why(bucket):
     with pytest.raises(FunctionDied, match="FRUITVEC_PHOTOS_BUCKET is not set"):
-        place.function(FRUITVEC_PHOTOS_BUCKET="").__exit__()
+        bucket.function(FRUITVEC_PHOTOS_BUCKET="").__exit__()
 
 
-def test_what_no_http_api_sends_fails_loudly(upload):
+def test_an_event_that_no_http_api_sends_fails_the_invocation(upload):
     with pytest.raises(FunctionFailed):
         upload.invoke({"Records": []})

@@ -1,4 +1,4 @@
-//! What no unit test sees: whole servers, whole programs.
+//! Integration tests: real servers, processes and files instead of single functions.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,14 +10,14 @@
 
 mod batch;
 mod cli;
-mod conformance;
-mod embedded;
-mod fixture;
-mod golden;
+mod earlier_data;
+mod embedded_s3;
+mod golden_embeddings;
 mod ingest;
-mod kernels;
-mod painted;
+mod jpeg_scaling;
+mod layers;
+mod native_engine;
+mod pca;
 mod python;
-mod refit;
-mod scaled;
-mod split;
+mod s3_conformance;
+mod support;

@@ -1,8 +1,8 @@
-"""Embeds photos with Pillow and onnxruntime, and compares.
+"""Embeds photos with Pillow and onnxruntime and compares the embeddings with ours.
 
 usage: golden.py MODEL.onnx EXPECTED.jsonl
 
-A line of EXPECTED names a photo's file, and what we made of it: width, height, embedding.
+A line of EXPECTED has a photo's file and our width, height and embedding.
 """
 
 import json
@@ -14,10 +14,11 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 SIDE = 128
-LEAST_COSINE = 0.9995
+MIN_COSINE = 0.9995
 
 
 def upright_rgb(file):
+    """Reads a photo, applies its orientation and puts a transparent one on white."""
     image = ImageOps.exif_transpose(Image.open(file))
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
@@ -38,10 +39,12 @@ def main(model, expected_file):
         reference, found = embedding[0].astype(np.float64), np.array(photo["embedding"])
         assert found.shape == reference.shape == (1280,)
         cosines[photo["key"]] = found @ reference / np.linalg.norm(found) / np.linalg.norm(reference)
-    far = {key: cosine for key, cosine in cosines.items() if not cosine >= LEAST_COSINE}
-    assert not far, far
-    least = min(cosines, key=cosines.get)
-    print(f"least cosine of {len(cosines)} photos: {cosines[least]:.7f} ({least}); median {np.median(list(cosines.values())):.7f}")
+    # `not >=` also finds NaN.
+    too_low = {key: cosine for key, cosine in cosines.items() if not cosine >= MIN_COSINE}
+    assert not too_low, too_low
+    lowest = min(cosines, key=cosines.get)
+    median = np.median(list(cosines.values()))
+    print(f"{len(cosines)} photos, lowest cosine {cosines[lowest]:.7f} ({lowest}), median {median:.7f}")
 
 
 if __name__ == "__main__":

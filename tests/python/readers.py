@@ -1,8 +1,9 @@
-"""Reads the table, its projection and its components with pyarrow, pandas, polars and DuckDB, and compares every value.
+"""Reads the table, its projection and its components with four libraries and compares every value.
 
 usage: readers.py RESULTS MODEL FIT EXPECTED.jsonl
 
-RESULTS is the folder of the results bucket; a line of EXPECTED is what one row must hold, but for what only its writer knows.
+The libraries are pyarrow, pandas, polars and DuckDB. RESULTS is the folder of the results bucket. A line of
+EXPECTED has the values of one row, except those that only its writer knows.
 """
 
 import datetime
@@ -24,68 +25,109 @@ FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
 UTC = pa.timestamp("us", "UTC")
 
 
-def schema(**columns):
-    """Required columns; a type in a tuple makes it an optional one."""
-    optional = lambda kind: isinstance(kind, tuple)
-    return pa.schema([pa.field(n, t[0] if optional(t) else t, nullable=optional(t)) for n, t in columns.items()])
+def build_schema(**columns):
+    """Returns a schema. A type in a tuple is that of an optional column, the others are required."""
+    fields = []
+    for name, kind in columns.items():
+        optional = isinstance(kind, tuple)
+        fields.append(pa.field(name, kind[0] if optional else kind, nullable=optional))
+    return pa.schema(fields)
 
 
-EMBEDDINGS = schema(
-    photo_id=pa.string(), bucket=pa.string(), key=pa.string(), etag=pa.string(), label=(pa.string(),), size_bytes=pa.int64(),
-    last_modified=UTC, width=pa.int32(), height=pa.int32(), embedding=FLOATS, embedded_at=UTC, made_by=pa.string(),
-)  # fmt: skip
-REDUCED = schema(
-    photo_id=pa.string(), bucket=pa.string(), key=pa.string(), label=(pa.string(),), last_modified=UTC, scores=FLOATS,
-)  # fmt: skip
+EMBEDDINGS = build_schema(
+    photo_id=pa.string(),
+    bucket=pa.string(),
+    key=pa.string(),
+    etag=pa.string(),
+    label=(pa.string(),),
+    size_bytes=pa.int64(),
+    last_modified=UTC,
+    width=pa.int32(),
+    height=pa.int32(),
+    embedding=FLOATS,
+    embedded_at=UTC,
+    made_by=pa.string(),
+)
+REDUCED = build_schema(
+    photo_id=pa.string(),
+    bucket=pa.string(),
+    key=pa.string(),
+    label=(pa.string(),),
+    last_modified=UTC,
+    scores=FLOATS,
+)
+PANDAS_TYPES = {
+    pa.int32(): "int32",
+    pa.int64(): "int64",
+    UTC: "datetime64[us, UTC]",
+    pa.string(): "str",
+    FLOATS: "object",
+}
+POLARS_TYPES = {
+    pa.int32(): pl.Int32,
+    pa.int64(): pl.Int64,
+    UTC: pl.Datetime("us", "UTC"),
+    pa.string(): pl.String,
+    FLOATS: pl.List(pl.Float32),
+}
+DUCKDB_TYPES = {
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    UTC: "TIMESTAMP WITH TIME ZONE",
+    pa.string(): "VARCHAR",
+    FLOATS: "FLOAT[]",
+}
 
 
-def by_pyarrow(folder, wanted):
+def by_pyarrow(folder, schema):
     partitioned = ds.dataset(folder, format="parquet", partitioning="hive")
-    found = pa.schema([partitioned.schema.field(name) for name in wanted.names])
-    assert found.equals(wanted), f"{found}\nis not\n{wanted}"
-    # The contract: pyarrow reads the partition as a string.
+    found = pa.schema([partitioned.schema.field(name) for name in schema.names])
+    assert found.equals(schema), f"{found}\nis not\n{schema}"
+    # pyarrow reads the partition as a string, which is part of the contract.
     assert partitioned.schema.field("date").type == pa.string()
     rows = partitioned.to_table().to_pylist()
     return [row | {"date": datetime.date.fromisoformat(row["date"])} for row in rows]
 
 
-def by_pandas(folder, wanted):
+def by_pandas(folder, schema):
     frame = pd.read_parquet(folder)
-    for field in wanted:
+    for field in schema:
         kind = str(frame.dtypes[field.name])
-        plain = {pa.int32(): "int32", pa.int64(): "int64", UTC: "datetime64[us, UTC]", pa.string(): "str", FLOATS: "object"}
-        assert kind == plain[field.type], (field, kind)
+        assert kind == PANDAS_TYPES[field.type], (field, kind)
     assert frame.drop(columns="label").notna().all(axis=None)
     rows = frame.astype({"label": object}).to_dict("records")
-    known = lambda label: None if pd.isna(label) else label
-    return [row | {"date": datetime.date.fromisoformat(row["date"]), "label": known(row["label"])} for row in rows]
+    for row in rows:
+        row["date"] = datetime.date.fromisoformat(row["date"])
+        # pandas reads a missing label as NaN.
+        row["label"] = None if pd.isna(row["label"]) else row["label"]
+    return rows
 
 
-def by_polars(folder, wanted):
+def by_polars(folder, schema):
     frame = pl.read_parquet(f"{folder}/date=*/*.parquet", hive_partitioning=True)
-    kinds = {pa.int32(): pl.Int32, pa.int64(): pl.Int64, UTC: pl.Datetime("us", "UTC"), pa.string(): pl.String}
-    expected = {field.name: kinds.get(field.type, pl.List(pl.Float32)) for field in wanted}
+    expected = {field.name: POLARS_TYPES[field.type] for field in schema}
     expected["date"] = pl.Date
     found = {name: kind for name, kind in frame.schema.items() if name in expected}
     assert found == expected, f"{found}\nis not\n{expected}"
     return frame.to_dicts()
 
 
-def by_duckdb(folder, wanted):
+def by_duckdb(folder, schema):
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    answer = connection.sql(f"SELECT * FROM read_parquet('{folder}/date=*/*.parquet', hive_partitioning = true)")
-    kinds = {pa.int32(): "INTEGER", pa.int64(): "BIGINT", UTC: "TIMESTAMP WITH TIME ZONE", pa.string(): "VARCHAR", FLOATS: "FLOAT[]"}
-    expected = {field.name: kinds[field.type] for field in wanted} | {"date": "DATE"}
-    found = {name: str(kind) for name, kind in zip(answer.columns, answer.types) if name in expected}
+    files = f"read_parquet('{folder}/date=*/*.parquet', hive_partitioning = true)"
+    relation = connection.sql(f"SELECT * FROM {files}")
+    expected = {field.name: DUCKDB_TYPES[field.type] for field in schema} | {"date": "DATE"}
+    types = zip(relation.columns, map(str, relation.types), strict=True)
+    found = {name: kind for name, kind in types if name in expected}
     assert found == expected, f"{found}\nis not\n{expected}"
-    return answer.to_arrow_table().to_pylist()
+    return relation.to_arrow_table().to_pylist()
 
 
 READERS = [by_pyarrow, by_pandas, by_polars, by_duckdb]
 
 
-def same(reader, row, name, expected):
+def assert_value(reader, row, name, expected):
     assert row[name] == expected, f"{reader}: {row['key']}: {name} is {row[name]!r}, not {expected!r}"
 
 
@@ -98,26 +140,27 @@ def photo_id(row):
 
 def check_embeddings(reader, rows, expected):
     assert len(rows) == len(expected), f"{reader}: {len(rows)} rows, not {len(expected)}"
-    begun = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=10)
+    earliest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=10)
     for row in rows:
         known = expected[row["key"]]
         for name in ("label", "etag", "size_bytes", "width", "height"):
-            same(reader, row, name, known[name])
-        same(reader, row, "bucket", "photos")
-        same(reader, row, "photo_id", photo_id(row))
+            assert_value(reader, row, name, known[name])
+        assert_value(reader, row, "bucket", "photos")
+        assert_value(reader, row, "photo_id", photo_id(row))
         modified = datetime.datetime.fromtimestamp(known["last_modified"], datetime.UTC)
-        same(reader, row, "last_modified", modified)
-        same(reader, row, "date", modified.date())
-        assert begun < row["embedded_at"] < datetime.datetime.now(datetime.UTC), row["embedded_at"]
+        assert_value(reader, row, "last_modified", modified)
+        assert_value(reader, row, "date", modified.date())
+        assert earliest < row["embedded_at"] < datetime.datetime.now(datetime.UTC), row["embedded_at"]
         assert re.fullmatch(r"fruitvec \d+\.\d+\.\d+ native [a-z\d]+", row["made_by"]), row["made_by"]
         found = np.asarray(row["embedding"], dtype=np.float32)
-        assert np.array_equal(found, known["embedding"]), f"{reader}: {row['key']}: the embedding is not the one that was written"
+        assert np.array_equal(found, known["embedding"]), f"{reader}: {row['key']}: the embedding has changed"
     assert {row["key"] for row in rows} == set(expected)
 
 
 def check_reduced(reader, rows, expected, fit, loadings):
-    """The scores are those of the fit that is published beside them."""
-    assert {row["key"] for row in rows} == set(expected) and len(rows) == len(expected), reader
+    """Asserts that the scores are projections with the published fit."""
+    assert {row["key"] for row in rows} == set(expected), reader
+    assert len(rows) == len(expected), reader
     embeddings = np.array([expected[row["key"]]["embedding"] for row in rows])
     scores = (embeddings - np.array(fit["mean"])) @ loadings.T
     found = np.array([row["scores"] for row in rows], dtype=np.float32)
@@ -125,16 +168,16 @@ def check_reduced(reader, rows, expected, fit, loadings):
     np.testing.assert_allclose(found, scores, rtol=1e-6, atol=1e-6, err_msg=reader)
     for row in rows:
         known = expected[row["key"]]
-        same(reader, row, "label", known["label"])
-        same(reader, row, "bucket", "photos")
-        same(reader, row, "photo_id", photo_id(known | {"bucket": "photos"}))
+        assert_value(reader, row, "label", known["label"])
+        assert_value(reader, row, "bucket", "photos")
+        assert_value(reader, row, "photo_id", photo_id(known | {"bucket": "photos"}))
         modified = datetime.datetime.fromtimestamp(known["last_modified"], datetime.UTC)
-        same(reader, row, "last_modified", modified)
-        same(reader, row, "date", modified.date())
+        assert_value(reader, row, "last_modified", modified)
+        assert_value(reader, row, "date", modified.date())
 
 
 def check_components(file, fit):
-    """All readers find the components that pyarrow finds: those of the fit. Returns the loadings."""
+    """Asserts that all readers see the same components, those of the fit, and returns the loadings."""
     table = pq.ParquetFile(file).read()
     assert table.schema.field("component").type == pa.int32()
     assert table.schema.field("loadings").type.value_type == pa.float64()
@@ -159,11 +202,14 @@ def check_components(file, fit):
 
 
 def check_file(file, model):
-    """What a reader does not see, but Spark 3.5, its memory and its speed depend on."""
+    """Asserts properties of a Parquet file that readers do not show.
+
+    Spark 3.5, the memory of a reader and its speed depend on them.
+    """
     metadata = pq.read_metadata(file)
-    said = metadata.metadata
-    assert said[b"fruitvec.version"] == b"1" and said[b"fruitvec.model"] == model.encode(), said
-    assert re.fullmatch(rb"[0-9a-f]{64}", said[b"fruitvec.model_sha256"]), said
+    entries = metadata.metadata
+    assert entries[b"fruitvec.version"] == b"1" and entries[b"fruitvec.model"] == model.encode(), entries
+    assert re.fullmatch(rb"[0-9a-f]{64}", entries[b"fruitvec.model_sha256"]), entries
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         assert group.num_rows <= 8192
         columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
@@ -176,7 +222,7 @@ def check_file(file, model):
             assert columns["label"].has_dictionary_page and columns["made_by"].has_dictionary_page
             assert columns["key"].is_stats_set
     keys = pq.read_table(file, columns=["key"], partitioning=None)["key"].to_pylist()
-    # Python compares code points, which is the order of the bytes of UTF-8.
+    # Python compares code points, which gives the same order as the bytes of UTF-8.
     assert keys == sorted(keys), f"{file}: the rows are not in the order of their keys"
 
 
@@ -191,8 +237,9 @@ def main(results, model, fit_id, expected_file):
     assert fit["rows"] == len(expected) and fit["model"] == model
 
     parts = sorted(embeddings.glob("date=*/*.parquet"))
-    assert len({part.parent for part in parts}) >= 5, "the days of the photos are days of the table"
-    assert [part.relative_to(embeddings) for part in parts] == sorted(file.relative_to(reduced) for file in reduced.rglob("*.parquet"))
+    assert len({part.parent for part in parts}) >= 5, "the table has a partition for each day of the photos"
+    projected = sorted(file.relative_to(reduced) for file in reduced.rglob("*.parquet"))
+    assert [part.relative_to(embeddings) for part in parts] == projected
     for part in parts:
         check_file(part, model)
         check_file(reduced / part.relative_to(embeddings), model)
@@ -200,7 +247,7 @@ def main(results, model, fit_id, expected_file):
     for reader in READERS:
         check_embeddings(reader.__name__, reader(embeddings, EMBEDDINGS), expected)
         check_reduced(reader.__name__, reader(reduced, REDUCED), expected, fit, loadings)
-    print(f"{len(expected)} rows in {len(parts)} parts: all that was written, by {len(READERS)} readers")
+    print(f"{len(READERS)} readers agree on {len(expected)} rows in {len(parts)} parts")
 
 
 if __name__ == "__main__":

@@ -1,166 +1,198 @@
-//! What can go wrong, and what is to be done about it.
+//! The error type of the workspace, and how callers react to each error.
 
 use std::path::PathBuf;
 
-use crate::reject::Rejection;
+use crate::rejection::Rejection;
 
-/// The result of everything here that can fail.
+/// A result whose error defaults to [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Any other library's error, kept as the cause.
+/// The boxed error of another library.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Everything that can go wrong. What to do about it is [`Error::disposition`].
+/// Every error that this project returns. [`Error::disposition`] says how to react to it.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
-    /// A setting is missing or makes no sense.
+    /// A setting is missing or invalid.
     #[error("configuration: {0}")]
     Config(String),
 
-    /// A model card or its ONNX file can't be used.
+    /// A model card or its ONNX file is unusable.
     #[error("model {model}: {reason}")]
     Model {
         /// The model's id.
         model: String,
-        /// What is wrong with it, and what to do.
+        /// The defect, and how to fix it.
         reason: String,
     },
 
-    /// An object of ours does not hold what its layout promises.
+    /// An object that this project wrote does not match its schema.
     #[error("{object}: {reason}")]
     Schema {
         /// The object's key or the file's path.
         object: String,
-        /// What was expected and what was found.
+        /// The expected and the actual content.
         reason: String,
     },
 
-    /// A message that is no event that we know.
+    /// A message is not an event of a known kind.
     #[error("event: {0}")]
     Event(String),
 
-    /// A line that is no task or no outcome, or one that does not belong to the run.
+    /// A line is not a valid task or outcome, or belongs to another run.
     #[error("{0}")]
     Task(String),
 
-    /// Something that a person must agree to first.
+    /// A destructive step needs the user's confirmation.
     #[error("{0}")]
-    Unconfirmed(String),
+    ConfirmationRequired(String),
 
-    /// There is nothing to work on.
+    /// The input of a command is empty.
     #[error("{0}")]
-    Nothing(String),
+    NothingToDo(String),
 
-    /// The photo can't be embedded, now or ever.
+    /// The photo can never be embedded.
     #[error("{0}")]
     Reject(#[from] Rejection),
 
-    /// The object was deleted before we came.
+    /// The object does not exist, or was deleted before it was read.
     #[error("s3://{bucket}/{key} is gone")]
-    Gone {
+    NotFound {
         /// The object's bucket.
         bucket: String,
         /// The object's key, decoded.
         key: String,
     },
 
-    /// S3 did not do what was asked.
+    /// An S3 request failed.
     #[error("{verb} s3://{bucket}/{key}: {cause}")]
     S3 {
-        /// What was asked: `get`, `put`, `list` …
+        /// The operation: `get`, `put`, `list` …
         verb: &'static str,
-        /// The object's bucket.
+        /// The bucket of the request.
         bucket: String,
-        /// The object's key or the prefix, decoded.
+        /// The object's key or the listing's prefix, decoded.
         key: String,
-        /// Whether the same call may succeed later.
-        passing: bool,
-        /// What the SDK says.
+        /// Whether the same request may succeed later.
+        transient: bool,
+        /// The SDK's description of the failure.
         cause: Cause,
     },
 
-    /// The invocation ends before this can be done.
-    #[error("out of time: {0}; it is tried again")]
+    /// Too little of the invocation's time is left.
+    #[error("out of time: {0}; it will be retried")]
     OutOfTime(String),
 
-    /// A local file can't be read or written.
+    /// A local file cannot be read or written.
     #[error("{path}: {cause}")]
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         cause: std::io::Error,
     },
 
-    /// An error that ended a whole batch, and with it everything.
+    /// A fatal error that stopped a whole batch.
     #[error("{0}")]
     Fatal(std::sync::Arc<Error>),
 
-    /// A bug of ours: it is reported, never hidden.
+    /// A bug in this project.
     #[error("internal: {0}")]
     Internal(String),
 }
 
-impl From<fruitvec_pca::Error> for Error {
-    fn from(error: fruitvec_pca::Error) -> Self {
-        use fruitvec_pca::Error as Pca;
-        match error {
-            Pca::NoRows => Self::Nothing(error.to_string()),
-            Pca::Components { .. } => Self::Config(error.to_string()),
-            Pca::Damaged { object, reason } => Self::Schema { object, reason },
-            Pca::Arguments(reason) => Self::Internal(reason),
-        }
-    }
-}
-
-/// What is to be done about an error.
+/// How to react to an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// It may work later: hand the message back to the queue, go on with the rest of the batch.
+    /// Return the message to the queue and continue with the rest of the batch.
     Retry,
-    /// It will never work: write a reject, acknowledge the message.
+    /// Write a reject and acknowledge the message. A retry cannot succeed.
     Reject,
-    /// There is nothing left to work on: acknowledge, count.
+    /// Count the object as gone and acknowledge the message.
     Gone,
-    /// Nothing will work until a person acts: fail the invocation loudly.
+    /// Fail the invocation. Nothing will succeed until an operator intervenes.
     Fatal,
 }
 
 impl Error {
-    /// What is to be done about this error.
+    /// Returns how to react to this error.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Reject(_) => Disposition::Reject,
-            Self::Gone { .. } => Disposition::Gone,
-            Self::S3 { passing: true, .. } | Self::Event(_) | Self::OutOfTime(_) => Disposition::Retry,
-            Self::S3 { passing: false, .. }
+            Self::NotFound { .. } => Disposition::Gone,
+            // A retried event that never parses ends in the dead-letter queue, where it can be
+            // inspected.
+            Self::S3 { transient: true, .. } | Self::Event(_) | Self::OutOfTime(_) => Disposition::Retry,
+            Self::S3 { transient: false, .. }
             | Self::Config(_)
             | Self::Model { .. }
             | Self::Schema { .. }
             | Self::Task(_)
-            | Self::Unconfirmed(_)
-            | Self::Nothing(_)
+            | Self::ConfirmationRequired(_)
+            | Self::NothingToDo(_)
             | Self::File { .. }
             | Self::Fatal(_)
             | Self::Internal(_) => Disposition::Fatal,
         }
     }
 
-    /// `map_err(Error::file(path))`: an I/O error with the path it happened at, which is copied if there is one.
+    /// Returns a `map_err` closure that adds the path to an I/O error.
+    ///
+    /// The path is copied only when an error occurs.
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         move |cause| Self::File { path: path.into(), cause }
     }
 
-    /// `map_err(Error::temporary)`: an I/O error of a temporary file, with the folder that has them. That is looked up here, when it is
-    /// needed: to ask the environment at each write would take longer than the writes.
-    pub(crate) fn temporary(cause: std::io::Error) -> Self {
+    /// Adds the folder of temporary files to an I/O error, for `map_err(Error::temporary)`.
+    #[must_use]
+    pub fn temporary(cause: std::io::Error) -> Self {
+        // Looked up only on failure: reading the environment at each write would cost more than the
+        // write.
         Self::File { path: std::env::temp_dir(), cause }
     }
 
-    /// `map_err(Error::schema(object))`: any other library's complaint about an object of ours.
+    /// Returns a `map_err` closure that turns a parser's error into a schema error of an object.
     pub fn schema<E: std::fmt::Display>(object: &str) -> impl FnOnce(E) -> Self {
         move |cause| Self::Schema { object: object.to_owned(), reason: cause.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rejection::RejectCode;
+
+    fn s3(transient: bool) -> Error {
+        Error::S3 {
+            verb: "get",
+            bucket: "photos".into(),
+            key: "a.jpg".into(),
+            transient,
+            cause: "500".into(),
+        }
+    }
+
+    #[test]
+    fn only_transient_failures_and_unreadable_messages_return_to_the_queue() {
+        for error in [s3(true), Error::OutOfTime("embedding".into()), Error::Event("not JSON".into())] {
+            assert_eq!(error.disposition(), Disposition::Retry, "{error}");
+        }
+        for error in [s3(false), Error::Config("not set".into()), Error::Internal("a bug".into())] {
+            assert_eq!(error.disposition(), Disposition::Fatal, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_photo_and_a_missing_one_are_acknowledged() {
+        let rejected = Error::from(Rejection::new(RejectCode::Empty, "0 bytes"));
+        assert_eq!(rejected.disposition(), Disposition::Reject);
+        let missing = Error::NotFound { bucket: "photos".into(), key: "a.jpg".into() };
+        assert_eq!(missing.disposition(), Disposition::Gone);
+    }
+
+    #[test]
+    fn a_shared_error_stays_fatal_even_when_its_cause_is_transient() {
+        assert_eq!(Error::Fatal(s3(true).into()).disposition(), Disposition::Fatal);
     }
 }

@@ -1,29 +1,29 @@
-//! What a function counts and times, as one line of `CloudWatch`'s embedded metric format.
+//! Counts and timings of a function, written as one line in `CloudWatch`'s embedded metric format.
 //!
-//! The line goes to standard output; `CloudWatch` makes metrics of it, without a call that costs time or can fail. Source:
-//! "Specification: Embedded metric format" in the Amazon `CloudWatch` user guide.
+//! `CloudWatch` extracts the metrics from the log line, so no API call takes time or can fail.
+//! Source: "Specification: Embedded metric format" in the Amazon `CloudWatch` user guide.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-/// The namespace of all our metrics.
+/// The namespace of all metrics.
 pub const NAMESPACE: &str = "fruitvec";
-/// The dimension of all our metrics: the function that counts.
+/// The name of the only dimension, whose value is the function's name.
 pub const DIMENSION: &str = "function";
-/// The most values that the format takes in one array.
-const MOST_VALUES: usize = 100;
+/// The format's limit on values per metric.
+const MAX_VALUES: usize = 100;
 
-/// What was counted and timed in one invocation.
+/// The metrics of one invocation.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     function: &'static str,
     metrics: BTreeMap<Cow<'static, str>, (Unit, Vec<f64>)>,
 }
 
-/// As `CloudWatch` names it.
 #[derive(Debug, Clone, Copy)]
 enum Unit {
     Count,
@@ -31,13 +31,13 @@ enum Unit {
 }
 
 impl Metrics {
-    /// Nothing yet. `function` becomes the dimension `function`: `embed`, `launch`, `upload`.
+    /// Creates an empty set of metrics for a function: `embed`, `launch` or `upload`.
     #[must_use]
     pub fn new(function: &'static str) -> Self {
         Self { function, metrics: BTreeMap::new() }
     }
 
-    /// So many more of something. Counts of one name add up.
+    /// Adds to a count.
     pub fn count(&mut self, name: impl Into<Cow<'static, str>>, value: f64) {
         let (_, values) = self.metrics.entry(name.into()).or_insert((Unit::Count, vec![0.0]));
         if value.is_finite() {
@@ -45,21 +45,29 @@ impl Metrics {
         }
     }
 
-    /// How long something took. Times of one name become an array.
+    /// Records a duration. The durations under one name form an array.
     pub fn milliseconds(&mut self, name: impl Into<Cow<'static, str>>, value: f64) {
-        // JSON has no other numbers, and one bad value would cost the whole line.
+        // JSON has only finite numbers, and one bad value would make the whole line unreadable.
         if value.is_finite() {
             self.metrics.entry(name.into()).or_insert((Unit::Milliseconds, Vec::new())).1.push(value);
         }
     }
 
-    /// The line, without a line break; none when there is nothing to tell.
+    /// Returns the log line without a line break, or `None` if nothing was recorded.
     ///
-    /// Of more than 100 times of one name the line has 100, evenly spaced from the shortest to the longest: percentiles and maximum
-    /// stay what they are.
+    /// More than 100 durations under one name are reduced to 100, evenly spaced from the shortest
+    /// to the longest. This keeps the extremes, and the percentiles approximately.
     #[must_use]
     pub fn line(&self) -> Option<String> {
         self.line_at(OffsetDateTime::now_utc())
+    }
+
+    /// Prints the line to standard output, where Lambda's log collection reads it.
+    pub fn print(&self) {
+        if let Some(line) = self.line() {
+            // A closed standard output must not fail an invocation whose work is done.
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        }
     }
 
     fn line_at(&self, now: OffsetDateTime) -> Option<String> {
@@ -82,7 +90,7 @@ impl Metrics {
             }),
         );
         line.insert(DIMENSION.into(), self.function.into());
-        line.extend(self.metrics.iter().map(|(name, (_, values))| (name.to_string(), written(values))));
+        line.extend(self.metrics.iter().map(|(name, (_, values))| (name.to_string(), to_json(values))));
         Some(Value::Object(line).to_string())
     }
 }
@@ -96,16 +104,16 @@ impl Unit {
     }
 }
 
-/// One value, or an array of at most [`MOST_VALUES`].
-fn written(values: &[f64]) -> Value {
+/// Returns a single value as a number, and several as an array of at most [`MAX_VALUES`].
+fn to_json(values: &[f64]) -> Value {
     match values {
         [value] => json!(value),
-        values if values.len() <= MOST_VALUES => json!(values),
+        values if values.len() <= MAX_VALUES => json!(values),
         values => {
             let mut sorted = values.to_vec();
             sorted.sort_by(f64::total_cmp);
             let last = sorted.len() - 1;
-            (0..MOST_VALUES).map(|place| json!(sorted[place * last / (MOST_VALUES - 1)])).collect()
+            (0..MAX_VALUES).map(|index| json!(sorted[index * last / (MAX_VALUES - 1)])).collect()
         }
     }
 }
@@ -121,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_as_the_specification_has_it() {
+    fn the_line_follows_the_specification() {
         let mut metrics = Metrics::new("embed");
         metrics.count("embedded", 2.0);
         metrics.milliseconds("decode_ms", 12.5);
@@ -129,7 +137,7 @@ mod tests {
         metrics.milliseconds("init_ms", 80.0);
         let found = metrics.line_at(datetime!(2026-11-24 09:14:07.123 UTC)).unwrap();
         assert!(!found.contains('\n'), "{found}");
-        let wanted = json!({
+        let expected = json!({
             "_aws": {
                 "Timestamp": 1_795_511_647_123_u64,
                 "CloudWatchMetrics": [{
@@ -144,11 +152,11 @@ mod tests {
             },
             "function": "embed", "decode_ms": [12.5, 7.0], "embedded": 2.0, "init_ms": 80.0,
         });
-        assert_eq!(serde_json::from_str::<Value>(&found).unwrap(), wanted);
+        assert_eq!(serde_json::from_str::<Value>(&found).unwrap(), expected);
     }
 
     #[test]
-    fn without_anything_to_tell_there_is_no_line() {
+    fn an_empty_set_of_metrics_has_no_line() {
         assert_eq!(Metrics::new("upload").line(), None);
     }
 
@@ -160,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_times_a_hundred_are_told_from_the_shortest_to_the_longest() {
+    fn many_durations_are_reduced_to_a_hundred_from_the_shortest_to_the_longest() {
         let mut metrics = Metrics::new("embed");
         (0..1_000).rev().for_each(|number| metrics.milliseconds("embed_ms", f64::from(number)));
         let found = line(&metrics);
@@ -172,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_json_can_not_hold_is_left_out() {
+    fn a_value_that_json_cannot_represent_is_left_out() {
         let mut metrics = Metrics::new("embed");
         metrics.milliseconds("embed_ms", f64::NAN);
         assert_eq!(metrics.line(), None);

@@ -1,4 +1,4 @@
-//! The embedded S3 on a loopback port.
+//! Serves a data folder on a loopback port.
 
 use std::fs::{self, File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
+use fruitvec_core::error::{Error, Result};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -14,78 +15,91 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::client;
-use super::credentials::Credentials;
-use super::objects::Store;
-use super::protocol::Protocol;
-use crate::error::{Error, Result};
+use crate::client::client;
+use crate::credentials::Credentials;
+use crate::http::operations::Operations;
+use crate::storage::object_folder::ObjectFolder;
 
-/// The folder below the data that is the server's own. No bucket's name begins with a dot.
-const OWN_FOLDER: &str = ".fruitvec";
-/// How long to wait for the lock of a server that is just stopping.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-/// How long to wait when no connection can be accepted: too many files are open, most likely.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The folder of the server's own files in the data folder. A bucket name can't start with a dot.
+const STATE_FOLDER: &str = ".fruitvec";
+/// Time to wait for the folder lock of a server that is stopping.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Interval between attempts to lock the folder.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(10);
+/// Pause after a failed accept. The usual cause is too many open files, which needs time to clear.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// A running S3 server on a folder. Dropped, it stops: the port is closed, connections end, the folder is free
-/// once the last write that had begun is done.
+/// A running S3 server on a data folder.
+///
+/// Dropping it stops the server: the port and all connections close. The folder stays locked until
+/// the last pending write has finished.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     credentials: Credentials,
     credentials_file: PathBuf,
-    store: Arc<Store>,
+    objects: Arc<ObjectFolder>,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts a server on this folder, which is made if it is not there, at a loopback port; 0 is a free one.
+    /// Starts a server on a loopback port. Port 0 selects a free one.
+    ///
+    /// Creates the data folder if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Config`] if another server has the folder or the port is taken; [`Error::File`] if the folder can't
-    /// be written.
+    /// [`Error::Config`] if another server uses the folder or the port. [`Error::File`] if the
+    /// folder can't be written.
     pub async fn start(data: &Path, port: u16) -> Result<Self> {
-        let own = data.join(OWN_FOLDER);
-        fs::create_dir_all(&own).map_err(Error::file(&own))?;
-        let only = lock(data, &own.join("lock")).await?;
-        let credentials_file = own.join("credentials");
-        let credentials = Credentials::load_or_make(&credentials_file)?;
-        let store = Arc::new(Store::open(data, &own, only).map_err(Error::file(data))?);
+        let state = data.join(STATE_FOLDER);
+        fs::create_dir_all(&state).map_err(Error::file(&state))?;
+        // Locked first, so that two starting servers can't both create credentials.
+        let folder_lock = lock(data, &state.join("lock")).await?;
+        let credentials_file = state.join("credentials");
+        let credentials = Credentials::load_or_create(&credentials_file)?;
+        let objects = ObjectFolder::open(data, &state, folder_lock).map_err(Error::file(data))?;
+        let objects = Arc::new(objects);
+        // Loopback only, because the traffic is not encrypted.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let listener = listener.map_err(|cause| Error::Config(format!("port {port}: {cause}")))?;
+        let listener =
+            listener.map_err(|cause| Error::Config(format!("can't listen on port {port}: {cause}")))?;
         let address = listener.local_addr().map_err(|cause| Error::Config(cause.to_string()))?;
-        let mut service = S3ServiceBuilder::new(Protocol::new(Arc::clone(&store)));
+        let mut service = S3ServiceBuilder::new(Operations::new(Arc::clone(&objects)));
         service.set_auth(credentials.clone());
         let task = tokio::spawn(accept(listener, service.build()));
-        Ok(Self { address, credentials, credentials_file, store, task })
+        Ok(Self { address, credentials, credentials_file, objects, task })
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`.
+    /// Returns the server's address: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What requests to it are signed with.
+    /// Returns the credentials that sign requests.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// Where they are kept: a file for `$AWS_SHARED_CREDENTIALS_FILE`, readable by its owner only.
+    /// Returns the path of the credentials file, which only its owner can read.
+    ///
+    /// The path is a valid `$AWS_SHARED_CREDENTIALS_FILE`.
     #[must_use]
     pub fn credentials_file(&self) -> &Path {
         &self.credentials_file
     }
 
-    /// The notifications of a bucket from now on, whether or not it exists yet. Each item is one document
-    /// `{"Records": […]}` as S3 sends it to a queue; of one key they come in the order of its changes.
+    /// Subscribes to a bucket's notifications, from now on. The bucket need not exist yet.
+    ///
+    /// Each item is one document `{"Records": […]}`, as S3 sends it to a queue. The notifications
+    /// of one key arrive in the order of its changes.
     #[must_use]
     pub fn subscribe(&self, bucket: &str) -> UnboundedReceiver<String> {
-        self.store.notifier.subscribe(bucket)
+        self.objects.notifier.subscribe(bucket)
     }
 
-    /// A client of this server.
+    /// Returns an SDK client for this server.
     #[must_use]
     pub fn client(&self) -> Client {
         client(&self.endpoint(), &self.credentials)
@@ -98,17 +112,17 @@ impl Drop for Server {
     }
 }
 
-/// Locks the folder for this process. The system releases the lock when the process ends, however it ends.
+/// Locks the folder for this process. The system releases the lock even if the process is killed.
 async fn lock(data: &Path, path: &Path) -> Result<File> {
     let file =
         File::options().create(true).truncate(false).write(true).open(path).map_err(Error::file(path))?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(cause)) => return Err(Error::file(path)(cause)),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(LOCK_RETRY_INTERVAL).await;
             }
             Err(TryLockError::WouldBlock) => {
                 let reason = format!("another fruitvec serves this folder: {}", data.display());
@@ -118,30 +132,32 @@ async fn lock(data: &Path, path: &Path) -> Result<File> {
     }
 }
 
-/// Serves connections until it is aborted, which ends them too.
+/// Accepts connections until the task is aborted. This also closes the connections.
 async fn accept(listener: TcpListener, service: S3Service) {
+    // Dropping the set aborts its tasks.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => drop(connections.spawn(serve(stream, service.clone()))),
                 Err(cause) => {
-                    tracing::warn!(%cause, "no connection could be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    tracing::warn!(%cause, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             },
+            // Reaps closed connections, which would otherwise accumulate in the set.
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
 async fn serve(stream: TcpStream, service: S3Service) {
-    // Answers are small and waited for.
+    // Responses are small, and a client waits for each one. Nagle's algorithm would delay them.
     if let Err(cause) = stream.set_nodelay(true) {
-        tracing::debug!(%cause, "nodelay");
+        tracing::debug!(%cause, "failed to disable Nagle's algorithm");
     }
     let server = auto::Builder::new(TokioExecutor::new());
     if let Err(cause) = server.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(cause, "a connection broke");
+        tracing::debug!(cause, "a connection failed");
     }
 }

@@ -1,15 +1,18 @@
-//! Where the time of MobileNetV2 goes, stage by stage: `cargo run --release -p fruitvec-kernels --example profile -- [PATH] [WIDTH] [SIDE]`.
+//! Prints the time of each stage of MobileNetV2:
+//! `cargo run --release -p fruitvec-kernels --example profile -- [ISA] [WIDTH] [SIDE]`.
 //!
-//! The weights are made up: time does not depend on them. Each stage is shown with the least of many runs, its multiply-adds, and how many
-//! of them go by in a nanosecond, and what share that is of the core's measured peak ([`Path::peak`]).
+//! The weights are random, because the time does not depend on them. For each stage, the tables
+//! show its multiply-adds, the shortest time of many runs, the multiply-adds per nanosecond, and
+//! their share of the core's measured peak ([`Isa::peak_multiply_adds_per_ns`]).
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "it is there to print")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a command-line tool for developers")]
 
 use std::time::{Duration, Instant};
 
-use fruitvec_kernels::{Clamp, Filter, Layer, Network, Padding, Path, Pointwise, Spent, Stage};
+use fruitvec_kernels::{Clamp, Filter, Isa, Layer, Network, Padding, Pointwise, Scratch, Stage, StageTime};
 
-/// Expansion, channels, repeats and first stride of each group of blocks (Sandler et al. 2018, table 2).
+/// Expansion, channels, repeats and first stride of each group of blocks (Sandler et al. 2018,
+/// table 2).
 const GROUPS: [(usize, f64, usize, usize); 7] = [
     (1, 16., 1, 1),
     (6, 24., 2, 2),
@@ -20,75 +23,93 @@ const GROUPS: [(usize, f64, usize, usize); 7] = [
     (6, 320., 1, 1),
 ];
 
-const KINDS: [Stage; 6] =
+const STAGES: [Stage; 6] =
     [Stage::Stem, Stage::Expand, Stage::Depthwise, Stage::Project, Stage::Pointwise, Stage::Pool];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let path = arguments.first().map_or(Path::best(), |name| name.parse().unwrap());
+    let isa = arguments.first().map_or(Isa::best(), |name| name.parse().unwrap());
     let width = arguments.get(1).map_or(1.0, |width| width.parse().unwrap());
     let side = arguments.get(2).map_or(224, |side| side.parse().unwrap());
-    let layers = layers(width);
-    let network = Network::compile(&layers, side, [127.5; 3], [127.5; 3], path).unwrap();
+    let network = Network::compile(&layers(width), side, [127.5; 3], [127.5; 3], isa).unwrap();
     let mut scratch = network.scratch();
     let picture: Vec<u8> = (0..3 * side * side).map(|at| (at * 7 % 251) as u8).collect();
-    let whole = least(200, || {
+    let whole = shortest(200, || {
         let start = Instant::now();
         std::hint::black_box(network.embed(&picture, &mut scratch));
         start.elapsed()
     });
-    let mut spent = network.profile(&picture, &mut scratch);
-    for _ in 0..100 {
-        for (least, now) in spent.iter_mut().zip(network.profile(&picture, &mut scratch)) {
-            least.time = least.time.min(now.time);
-        }
-    }
-    let peak = path.peak().unwrap();
+    let times = shortest_stages(&network, &picture, &mut scratch);
+    let peak = isa.peak_multiply_adds_per_ns().unwrap();
     println!(
-        "{path}, width {width}, {side} × {side}: {:.3} ms; the core's peak is {peak:.1} multiply-adds a ns",
+        "{isa}, width {width}, {side} × {side}: {:.3} ms; the core's peak is {peak:.1} multiply-adds per ns",
         whole.as_secs_f64() * 1e3
     );
-    let row = |name: &str, of: &dyn Fn(&Spent) -> bool| {
-        let adds =
-            spent.iter().filter(|spent| of(spent)).map(|spent| spent.multiply_adds).sum::<u64>() as f64;
-        let time = spent.iter().filter(|spent| of(spent)).map(|spent| spent.time).sum::<Duration>();
-        let rate = adds / time.as_nanos() as f64;
-        let (adds, micros, share) = (adds / 1e6, time.as_nanos() as f64 / 1e3, 100.0 * rate / peak);
-        println!("| {name} | {adds:.1} | {micros:.0} | {rate:.1} | {share:.0} % |");
-    };
-    let head = |what: &str| {
-        println!("\n| {what} | multiply-adds, M | µs | a ns | of the peak |\n|---|---|---|---|---|")
-    };
-    head("layers");
-    // The stem and the first block are one step; what comes after the last block is another.
+    print_tables(&times, width, peak);
+}
+
+/// Returns the shortest time of each stage over many runs.
+fn shortest_stages(network: &Network, picture: &[u8], scratch: &mut Scratch) -> Vec<StageTime> {
+    let mut times = network.profile(picture, scratch);
+    for _ in 0..100 {
+        for (shortest, stage) in times.iter_mut().zip(network.profile(picture, scratch)) {
+            shortest.time = shortest.time.min(stage.time);
+        }
+    }
+    times
+}
+
+/// Prints the times grouped by channels, by kind of stage, and one by one.
+fn print_tables(times: &[StageTime], width: f64, peak: f64) {
+    print_header("layers");
+    // The stem and the first block form one step. The layers after the last block form another.
     let mut first = 0;
     for (_, outputs, repeats, _) in GROUPS {
-        let name = format!("{repeats} × {} channels", rounded(outputs * width));
+        let name = format!("{repeats} × {} channels", round_channels(outputs * width));
+        let name = if first == 0 { format!("stem, {name}") } else { name };
         let steps = first..first + repeats;
-        row(&if first == 0 { format!("stem, {name}") } else { name }, &|spent| steps.contains(&spent.step));
+        print_row(&name, times.iter().filter(|time| steps.contains(&time.step)), peak);
         first += repeats;
     }
-    row("last 1 × 1, means", &|spent| spent.step >= first);
-    head("kinds");
-    for kind in KINDS {
-        row(&format!("{kind:?}"), &|spent| spent.stage == kind);
+    print_row("last 1 × 1, means", times.iter().filter(|time| time.step >= first), peak);
+    print_header("kinds");
+    for stage in STAGES {
+        print_row(&format!("{stage:?}"), times.iter().filter(|time| time.stage == stage), peak);
     }
-    row("all", &|_| true);
-    head("step by step");
-    for one in &spent {
-        row(&format!("{} {:?}", one.step, one.stage), &|spent| spent == one);
+    print_row("all", times.iter(), peak);
+    print_header("step by step");
+    for time in times {
+        print_row(&format!("{} {:?}", time.step, time.stage), std::iter::once(time), peak);
     }
 }
 
-fn least(times: usize, mut work: impl FnMut() -> Duration) -> Duration {
-    (0..times).map(|_| work()).min().unwrap_or_default()
+fn print_header(name: &str) {
+    println!("\n| {name} | multiply-adds, M | µs | per ns | of the peak |\n|---|---|---|---|---|");
 }
 
+fn print_row<'a>(name: &str, times: impl Iterator<Item = &'a StageTime>, peak: f64) {
+    let (adds, time) = times
+        .fold((0, Duration::ZERO), |(adds, total), stage| (adds + stage.multiply_adds, total + stage.time));
+    let (adds, nanos) = (adds as f64, time.as_nanos() as f64);
+    let rate = adds / nanos;
+    println!(
+        "| {name} | {:.1} | {:.0} | {rate:.1} | {:.0} % |",
+        adds / 1e6,
+        nanos / 1e3,
+        100.0 * rate / peak
+    );
+}
+
+fn shortest(runs: usize, mut run: impl FnMut() -> Duration) -> Duration {
+    (0..runs).map(|_| run()).min().unwrap_or_default()
+}
+
+/// Returns the layers of MobileNetV2 at a width multiplier.
 fn layers(width: f64) -> Vec<Layer> {
-    let mut channels = rounded(32.0 * width);
+    let mut channels = round_channels(32.0 * width);
     let mut layers = vec![Layer::Stem(filter(channels, 27, 2))];
     for (expansion, outputs, repeats, stride) in GROUPS {
-        let outputs = rounded(outputs * width);
+        let outputs = round_channels(outputs * width);
         for repeat in 0..repeats {
             let wide = channels * expansion;
             if expansion > 1 {
@@ -102,21 +123,21 @@ fn layers(width: f64) -> Vec<Layer> {
             channels = outputs;
         }
     }
-    layers.push(pointwise(channels, rounded(1280.0 * width.max(1.0)), Clamp::RELU6));
+    layers.push(pointwise(channels, round_channels(1280.0 * width.max(1.0)), Clamp::RELU6));
     layers
 }
 
-/// To a multiple of 8, and never below nine tenths.
-fn rounded(channels: f64) -> usize {
-    let near = ((channels + 4.0) as usize / 8 * 8).max(8);
-    if (near as f64) < 0.9 * channels { near + 8 } else { near }
+/// Rounds to a multiple of 8, but never down by more than a tenth.
+fn round_channels(channels: f64) -> usize {
+    let rounded = ((channels + 4.0) as usize / 8 * 8).max(8);
+    if (rounded as f64) < 0.9 * channels { rounded + 8 } else { rounded }
 }
 
 fn filter(outputs: usize, inputs: usize, stride: usize) -> Filter {
-    let padding = if stride == 2 { Padding::BEHIND } else { Padding::AROUND };
+    let padding = if stride == 2 { Padding::BOTTOM_RIGHT } else { Padding::ALL_SIDES };
     Filter {
-        weights: numbers(outputs * inputs, inputs),
-        bias: numbers(outputs, 9),
+        weights: random_numbers(outputs * inputs, inputs),
+        bias: random_numbers(outputs, 9),
         clamp: Clamp::RELU6,
         stride,
         padding,
@@ -125,14 +146,16 @@ fn filter(outputs: usize, inputs: usize, stride: usize) -> Filter {
 
 fn pointwise(inputs: usize, outputs: usize, clamp: Clamp) -> Layer {
     Layer::Pointwise(Pointwise {
-        weights: numbers(inputs * outputs, inputs),
-        bias: numbers(outputs, 9),
+        weights: random_numbers(inputs * outputs, inputs),
+        bias: random_numbers(outputs, 9),
         clamp,
     })
 }
 
-/// From a linear congruential generator (Knuth's MMIX), as large as sums of so many of them bear.
-fn numbers(count: usize, inputs: usize) -> Vec<f32> {
+/// Returns random numbers from a linear congruential generator (Knuth's MMIX).
+///
+/// They are scaled so that sums over this many inputs keep their magnitude.
+fn random_numbers(count: usize, inputs: usize) -> Vec<f32> {
     let next = |state: &u64| {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
     };

@@ -1,4 +1,4 @@
-//! Which instructions the kernels are compiled for.
+//! The instruction sets that the kernels are compiled for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,20 @@ use crate::simd::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
 
-/// A set of instructions, from the fastest to what every machine has.
+/// An instruction set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
+pub enum Isa {
     /// AVX-512F.
     Avx512,
     /// AVX2 and FMA.
     Avx2,
-    /// Plain Rust, as the compiler vectorises it for the target.
+    /// Plain Rust, vectorised by the compiler for the target. Every machine supports it.
     Portable,
 }
 
-/// A path that this machine has.
+/// An instruction set that this machine supports, with the proof of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Machine {
+pub(crate) enum DetectedIsa {
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
     #[cfg(target_arch = "x86_64")]
@@ -28,23 +28,23 @@ pub(crate) enum Machine {
     Portable(Portable),
 }
 
-impl Path {
-    /// Every path, the fastest first.
+impl Isa {
+    /// Every instruction set, fastest first.
     pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
 
-    /// The fastest that this machine has.
+    /// Returns the fastest instruction set that this machine supports.
     #[must_use]
     pub fn best() -> Self {
-        Self::ALL.into_iter().find(|path| path.is_here()).unwrap_or(Self::Portable)
+        Self::ALL.into_iter().find(|isa| isa.is_supported()).unwrap_or(Self::Portable)
     }
 
-    /// Whether this machine has it.
+    /// Returns whether this machine supports the instruction set.
     #[must_use]
-    pub fn is_here(self) -> bool {
-        self.machine().is_some()
+    pub fn is_supported(self) -> bool {
+        self.detect().is_some()
     }
 
-    /// `avx512`, `avx2` or `portable`.
+    /// Returns `avx512`, `avx2` or `portable`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -55,31 +55,31 @@ impl Path {
     }
 
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn machine(self) -> Option<Machine> {
+    pub(crate) fn detect(self) -> Option<DetectedIsa> {
         match self {
-            Self::Avx512 => Avx512::detect().map(Machine::Avx512),
-            Self::Avx2 => Avx2::detect().map(Machine::Avx2),
-            Self::Portable => Some(Machine::Portable(Portable)),
+            Self::Avx512 => Avx512::detect().map(DetectedIsa::Avx512),
+            Self::Avx2 => Avx2::detect().map(DetectedIsa::Avx2),
+            Self::Portable => Some(DetectedIsa::Portable(Portable)),
         }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn machine(self) -> Option<Machine> {
-        (self == Self::Portable).then_some(Machine::Portable(Portable))
+    pub(crate) fn detect(self) -> Option<DetectedIsa> {
+        (self == Self::Portable).then_some(DetectedIsa::Portable(Portable))
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for Isa {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
     }
 }
 
-impl FromStr for Path {
+impl FromStr for Isa {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|path| path.name() == name);
-        found.ok_or_else(|| format!("there is no path {name:?}; there are avx512, avx2 and portable"))
+        let found = Self::ALL.into_iter().find(|isa| isa.name() == name);
+        found.ok_or_else(|| format!("unknown instruction set {name:?}; expected avx512, avx2 or portable"))
     }
 }

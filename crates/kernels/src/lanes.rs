@@ -1,9 +1,11 @@
-//! The unit of all memory here: sixteen channels of one pixel.
+//! The unit of all memory in this crate: sixteen channels of one pixel.
 
-/// How many channels stand side by side, on every path.
+/// Channels per [`Lanes`], on every instruction set.
 pub(crate) const LANES: usize = 16;
 
-/// Sixteen channels of one pixel, or sixteen outputs' weights of one input: one cache line, one AVX-512 register.
+/// Sixteen channels of one pixel, or one input's weights for sixteen outputs.
+///
+/// It fills one cache line and one AVX-512 register.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Lanes(pub(crate) [f32; LANES]);
@@ -12,7 +14,7 @@ impl Lanes {
     pub(crate) const ZERO: Self = Self([0.0; LANES]);
 }
 
-/// Blocks of lanes that so many channels fill. The last may be filled in part.
+/// Returns how many channel blocks a number of channels needs. The last one may be partly filled.
 pub(crate) const fn blocks(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }

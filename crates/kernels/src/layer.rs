@@ -1,32 +1,33 @@
-//! A network as its author wrote it: layers in their order, weights as ONNX has them.
+//! A network as its author wrote it: layers in order, weights in ONNX's layout.
 
 use std::fmt;
 
-/// One layer. It takes what the layer before it gives.
+/// One layer. Its input is the output of the layer before it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Layer {
-    /// The first: a 3 × 3 convolution of the picture.
+    /// A 3 × 3 convolution of the picture. Always the first layer.
     Stem(Filter),
-    /// A 3 × 3 convolution of each channel on its own.
+    /// A 3 × 3 convolution of each channel separately.
     Depthwise(Filter),
-    /// A 1 × 1 convolution: at each pixel, every output from every input.
+    /// A 1 × 1 convolution: each pixel's outputs from the same pixel's inputs.
     Pointwise(Pointwise),
-    /// Adds what the layer of that index gave.
+    /// Adds the output of the layer with this index.
     Add(usize),
 }
 
 /// A 3 × 3 convolution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
-    /// Of the stem: output, then red, green, blue, then row, then column. Of a depthwise: channel, row, column.
+    /// In a stem: output, colour (red, green, blue), row, column. In a depthwise: channel, row,
+    /// column.
     pub weights: Vec<f32>,
-    /// One for each output; their count is the count of outputs.
+    /// One number per output. Its length is the number of outputs.
     pub bias: Vec<f32>,
-    /// What holds the outputs.
+    /// Applied to the outputs.
     pub clamp: Clamp,
-    /// Pixels from one output to the next, both ways.
+    /// The step from one output to the next, in pixels, in both directions.
     pub stride: usize,
-    /// Zeros around the map.
+    /// Zeros around the input map.
     pub padding: Padding,
 }
 
@@ -35,31 +36,31 @@ pub struct Filter {
 pub struct Pointwise {
     /// Output, then input.
     pub weights: Vec<f32>,
-    /// One for each output; their count is the count of outputs.
+    /// One number per output. Its length is the number of outputs.
     pub bias: Vec<f32>,
-    /// What holds the outputs.
+    /// Applied to the outputs.
     pub clamp: Clamp,
 }
 
-/// Bounds that hold a layer's outputs: 0 and 6 for ReLU6.
+/// Bounds of a layer's outputs, such as 0 and 6 for ReLU6.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Clamp {
-    /// The least.
+    /// The lower bound.
     pub low: f32,
-    /// The greatest.
+    /// The upper bound.
     pub high: f32,
 }
 
 impl Clamp {
-    /// Outputs as they are.
+    /// No bounds.
     pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
-    /// From 0.
+    /// A lower bound of 0.
     pub const RELU: Self = Self { low: 0.0, high: f32::INFINITY };
-    /// From 0 to 6.
+    /// Bounds of 0 and 6.
     pub const RELU6: Self = Self { low: 0.0, high: 6.0 };
 }
 
-/// Zeros around a map, in pixels. Keras pads convolutions of stride 2 below and on the right only.
+/// Zeros around a map, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Padding {
     /// Rows above.
@@ -74,12 +75,12 @@ pub struct Padding {
 
 impl Padding {
     /// One pixel on each side.
-    pub const AROUND: Self = Self { top: 1, left: 1, bottom: 1, right: 1 };
-    /// One row below, one column on the right.
-    pub const BEHIND: Self = Self { top: 0, left: 0, bottom: 1, right: 1 };
+    pub const ALL_SIDES: Self = Self { top: 1, left: 1, bottom: 1, right: 1 };
+    /// One row below and one column on the right, as Keras pads convolutions of stride 2.
+    pub const BOTTOM_RIGHT: Self = Self { top: 0, left: 0, bottom: 1, right: 1 };
 }
 
-/// Width and height of a map.
+/// Width and height of a map, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) width: usize,
@@ -93,20 +94,31 @@ impl Size {
 }
 
 impl Filter {
-    /// The size of the map that this makes of one, or why it can't.
-    pub(crate) fn size_of(&self, source: Size) -> Result<Size, Unsupported> {
+    /// Returns the size of the output map for an input map of this size.
+    ///
+    /// # Errors
+    /// [`Unsupported`] if the kernels lack the stride or the padding, or if the input map is too
+    /// small.
+    pub(crate) fn output_size(&self, input: Size) -> Result<Size, Unsupported> {
         let Padding { top, left, bottom, right } = self.padding;
+        // The kernels have code for zeros in the first and the last row and column only.
         if !matches!(self.stride, 1 | 2) || [top, left, bottom, right].iter().any(|side| *side > 1) {
-            return Err(Unsupported(format!("a stride of {} with {:?}", self.stride, self.padding)));
+            return Err(Unsupported(format!(
+                "3 × 3 convolution with stride {} and {:?}; supported are stride 1 or 2, and padding up to 1",
+                self.stride, self.padding
+            )));
         }
         let along = |pixels: usize| Some(pixels.checked_sub(3)? / self.stride + 1);
-        let size = along(source.width + left + right).zip(along(source.height + top + bottom));
-        let (width, height) = size.ok_or_else(|| Unsupported(format!("3 × 3 of a map of {source:?}")))?;
+        let size = along(input.width + left + right).zip(along(input.height + top + bottom));
+        let Size { width, height } = input;
+        let (width, height) = size.ok_or_else(|| {
+            Unsupported(format!("a map of {width} × {height} pixels is too small for a 3 × 3 convolution"))
+        })?;
         Ok(Size { width, height })
     }
 }
 
-/// Why a network is not one for these kernels.
+/// Why the kernels can't run a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsupported(pub(crate) String);
 

@@ -1,96 +1,79 @@
-//! A network that is ready to run: its steps, and the memory they work in.
+//! A compiled network.
 
-use crate::block::Work;
+use crate::block::BlockRun;
+use crate::isa::{DetectedIsa, Isa};
+use crate::kernel::pack::Matrix;
+use crate::kernel::pointwise::PointwisePixels;
+use crate::kernel::pool::Pool;
+use crate::kernel::stem::StemRows;
 use crate::lanes::{Lanes, blocks};
 use crate::layer::{Layer, Size, Unsupported};
-use crate::pack::Matrix;
-use crate::path::{Machine, Path};
-use crate::plan::{MIDDLE_BYTES, Step, steps};
-use crate::pointwise::Pointwise;
-use crate::pool::Pool;
-use crate::profile::{Stage, Watch};
+use crate::observer::{Observer, Stage};
+use crate::plan::{Input, MIDDLE_BYTES, plan};
+use crate::scratch::Scratch;
 use crate::simd::Simd;
-use crate::stem::Rows;
+use crate::step::PlanStep;
 
-/// A network of the MobileNet family, compiled for one path. Many threads may run it at once, each with its own [`Scratch`].
+/// A network of the MobileNet family, compiled for one instruction set.
+///
+/// Threads may share it, each with its own [`Scratch`].
 #[derive(Debug)]
 pub struct Network {
     side: usize,
     dimension: usize,
-    pub(crate) steps: Vec<Step>,
-    machine: Machine,
-}
-
-/// The memory that a photo's numbers go through. Its size is the network's; nothing is allocated after it is made.
-#[derive(Debug, Clone)]
-pub struct Scratch {
-    /// Three rows of the picture.
-    pub(crate) picture: Vec<f32>,
-    /// Rows that a depthwise reads.
-    pub(crate) ring: Vec<Lanes>,
-    /// Rows that a depthwise gave.
-    pub(crate) deep: Vec<Lanes>,
-    /// The row above a map and the row below.
-    pub(crate) zeros: Vec<Lanes>,
-    /// What a step reads, and what it gives.
-    maps: [Vec<Lanes>; 2],
+    pub(crate) steps: Vec<PlanStep>,
+    isa: DetectedIsa,
 }
 
 impl Network {
-    /// The network of these layers, for pictures of `side` × `side` pixels. Its input is `(byte − mean) / std`, its output the mean of
-    /// each channel over the last map.
+    /// Compiles a network for pictures of `side` × `side` pixels.
+    ///
+    /// Its input is `(byte − mean) / std`. Its output is the mean of each channel over the last
+    /// map.
     ///
     /// # Errors
-    /// [`Unsupported`] says what these kernels don't have.
+    /// [`Unsupported`] if the kernels can't run the layers, or the machine lacks the instruction
+    /// set.
     pub fn compile(
         layers: &[Layer],
         side: usize,
         mean: [f32; 3],
         std: [f32; 3],
-        path: Path,
+        isa: Isa,
     ) -> Result<Self, Unsupported> {
-        Self::compile_within(layers, side, mean, std, path, MIDDLE_BYTES)
+        Self::compile_within(layers, Input { side, mean, std }, isa, MIDDLE_BYTES)
     }
 
-    /// [`Network::compile`], with so many bytes for the middle of a block.
+    /// Compiles a network with at most `middle_bytes` in use for the middle of a block.
     pub(crate) fn compile_within(
         layers: &[Layer],
-        side: usize,
-        mean: [f32; 3],
-        std: [f32; 3],
-        path: Path,
-        middle: usize,
+        input: Input,
+        isa: Isa,
+        middle_bytes: usize,
     ) -> Result<Self, Unsupported> {
-        let machine = path.machine().ok_or_else(|| Unsupported(format!("this machine has no {path}")))?;
-        let (steps, dimension) = steps(layers, side, mean, std, middle)?;
-        Ok(Self { side, dimension, steps, machine })
+        let detected =
+            isa.detect().ok_or_else(|| Unsupported(format!("this machine does not support {isa}")))?;
+        let (steps, dimension) = plan(layers, input, middle_bytes)?;
+        Ok(Self { side: input.side, dimension, steps, isa: detected })
     }
 
-    /// How many numbers an embedding has.
+    /// Returns the length of an embedding.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// Memory to run it in.
+    /// Allocates memory for [`Network::embed`].
     #[must_use]
     pub fn scratch(&self) -> Scratch {
-        let most =
-            |lanes: fn(&Step) -> usize| vec![Lanes::ZERO; self.steps.iter().map(lanes).max().unwrap_or(0)];
-        let numbers = self.steps.iter().map(Step::picture_numbers).max().unwrap_or(0);
-        Scratch {
-            picture: vec![0.0; numbers],
-            ring: most(Step::ring_lanes),
-            deep: most(Step::deep_lanes),
-            zeros: most(Step::wide_lanes),
-            maps: [most(Step::output_lanes), most(Step::output_lanes)],
-        }
+        Scratch::new(&self.steps)
     }
 
-    /// The embedding of a picture: rows from the top, pixels from the left, red, green, blue.
+    /// Embeds a picture: rows from the top, pixels from the left, red, green, blue.
     ///
     /// # Panics
-    /// If the picture is not of the network's side. With another network's scratch it panics, or the embedding means nothing.
+    /// If the picture does not have the network's side. With another network's scratch, it panics
+    /// or returns a meaningless embedding.
     pub fn embed(&self, picture: &[u8], scratch: &mut Scratch) -> Vec<f32> {
         let mut embedding = vec![0.0; self.dimension];
         self.run(picture, scratch, &mut embedding, &mut ());
@@ -102,15 +85,16 @@ impl Network {
         picture: &[u8],
         scratch: &mut Scratch,
         embedding: &mut [f32],
-        watch: &mut impl Watch,
+        observer: &mut impl Observer,
     ) {
-        assert_eq!(picture.len(), 3 * self.side * self.side, "the bytes of a picture");
-        match self.machine {
+        assert_eq!(picture.len(), 3 * self.side * self.side, "wrong number of bytes in a picture");
+        // The only dispatch for a picture. Everything below it is compiled for one instruction set.
+        match self.isa {
             #[cfg(target_arch = "x86_64")]
-            Machine::Avx512(simd) => self.run_on(simd, picture, scratch, embedding, watch),
+            DetectedIsa::Avx512(simd) => self.run_on(simd, picture, scratch, embedding, observer),
             #[cfg(target_arch = "x86_64")]
-            Machine::Avx2(simd) => self.run_on(simd, picture, scratch, embedding, watch),
-            Machine::Portable(simd) => self.run_on(simd, picture, scratch, embedding, watch),
+            DetectedIsa::Avx2(simd) => self.run_on(simd, picture, scratch, embedding, observer),
+            DetectedIsa::Portable(simd) => self.run_on(simd, picture, scratch, embedding, observer),
         }
     }
 
@@ -120,49 +104,54 @@ impl Network {
         picture: &[u8],
         scratch: &mut Scratch,
         embedding: &mut [f32],
-        watch: &mut impl Watch,
+        observer: &mut impl Observer,
     ) {
+        // Taken out of the scratch so that a step can borrow the rest of it.
         let [mut input, mut output] = std::mem::take(&mut scratch.maps);
         let mut pixels = 1;
         for (number, step) in self.steps.iter().enumerate() {
-            watch.step(number);
+            observer.step_started(number);
             match step {
-                Step::Block(block) => {
-                    Work { simd, block, picture, side: self.side, scratch }.run(&input, &mut output, watch);
+                PlanStep::Block(block) => {
+                    let mut run = BlockRun { simd, block, picture, side: self.side, scratch };
+                    run.run(&input, &mut output, observer);
                 }
-                Step::Stem(stem, size) => {
-                    simd.vectorize(Rows {
+                PlanStep::Stem(stem, size) => {
+                    simd.vectorize(StemRows {
                         stem,
                         picture,
                         side: self.side,
                         rows: 0..size.height,
-                        scratch: &mut scratch.picture[..3 * stem.row_numbers()],
+                        scratch: &mut scratch.picture[..3 * stem.scratch_row_len()],
                         output: &mut output,
                         output_stride: size.pixels(),
                         output_size: *size,
                         ring: size.height,
                     });
-                    watch.stage(Stage::Stem);
+                    observer.stage_ended(Stage::Stem);
                 }
-                Step::Pointwise(matrix, size) => {
-                    alone(simd, matrix, *size, &input, &mut output);
-                    watch.stage(Stage::Pointwise);
+                PlanStep::Pointwise(matrix, size) => {
+                    pointwise(simd, matrix, *size, &input, &mut output);
+                    observer.stage_ended(Stage::Pointwise);
                 }
             }
             pixels = step.pixels();
+            // The output becomes the input of the next step, which overwrites the old input.
             std::mem::swap(&mut input, &mut output);
         }
+        // After the swap, `input` is the output of the last step.
         simd.vectorize(Pool { input: &input, pixels, means: embedding });
-        watch.stage(Stage::Pool);
+        observer.stage_ended(Stage::Pool);
         scratch.maps = [input, output];
     }
 }
 
-/// A 1 × 1 convolution of a whole map.
-fn alone<S: Simd>(simd: S, matrix: &Matrix, size: Size, input: &[Lanes], output: &mut [Lanes]) {
+/// Runs a 1 × 1 convolution of a whole map.
+fn pointwise<S: Simd>(simd: S, matrix: &Matrix, size: Size, input: &[Lanes], output: &mut [Lanes]) {
     let pixels = size.pixels();
+    // All steps share the buffer, which may be larger than this map.
     let input = &input[..blocks(matrix.inputs) * pixels];
-    simd.vectorize(Pointwise {
+    simd.vectorize(PointwisePixels {
         matrix,
         blocks: 0..matrix.blocks(),
         pixels,

@@ -1,129 +1,46 @@
-//! Layers become steps: an inverted residual block is one, so that its wide middle never goes to memory as a whole.
+//! Planning: layers become steps.
+//!
+//! An inverted residual block is one step, so its wide middle never goes to memory as a whole.
 
+use crate::kernel::pack::{Matrix, Taps};
+use crate::kernel::stem::Stem;
 use crate::lanes::blocks;
 use crate::layer::{Clamp, Filter, Layer, Padding, Pointwise, Size, Unsupported};
-use crate::pack::{Matrix, Taps};
-use crate::stem::Stem;
+use crate::step::{BlockPlan, DepthwiseSource, GROUP, PlanStep};
 
-/// Bytes of the middle of a block that are worked on at once: a part of a core's second cache.
+/// The most bytes in use for the middle of a block at any time: a part of a core's L2 cache.
 pub(crate) const MIDDLE_BYTES: usize = 256 << 10;
 
-/// One step of a network, from one map to the next.
-#[derive(Debug)]
-pub(crate) enum Step {
-    Block(Box<Block>),
-    Pointwise(Matrix, Size),
-    Stem(Stem, Size),
+/// The input of a network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Input {
+    /// The side of a picture, in pixels.
+    pub(crate) side: usize,
+    /// Subtracted from each byte, by colour.
+    pub(crate) mean: [f32; 3],
+    /// Each byte is then divided by this, by colour.
+    pub(crate) std: [f32; 3],
 }
 
-/// Depthwise and project, and what comes before them.
-#[derive(Debug)]
-pub(crate) struct Block {
-    pub(crate) source: Source,
-    pub(crate) depthwise: Taps,
-    pub(crate) project: Matrix,
-    pub(crate) residual: bool,
-    /// What the depthwise reads.
-    pub(crate) wide: Size,
-    /// What it gives.
-    pub(crate) deep: Size,
-    /// Rows of the output that are made at once.
-    pub(crate) band: usize,
-    /// Rows that are kept of what the depthwise reads.
-    pub(crate) ring: usize,
-}
-
-/// What the depthwise reads.
-#[derive(Debug)]
-pub(crate) enum Source {
-    /// The stem's rows of the picture.
-    Stem(Stem),
-    /// The block's input, expanded.
-    Expand(Matrix),
-    /// The block's input.
-    Input,
-}
-
-/// Blocks of outputs that go through expand and depthwise together.
-pub(crate) const GROUP: usize = 2;
-
-impl Block {
-    /// Blocks of channels in the middle.
-    pub(crate) fn blocks(&self) -> usize {
-        self.depthwise.bias.len()
-    }
-
-    /// How many blocks of channels go together.
-    pub(crate) fn group(&self) -> usize {
-        match self.source {
-            Source::Expand(_) => GROUP,
-            Source::Stem(_) | Source::Input => self.blocks(),
-        }
-    }
-
-    /// Whether one band is the whole map: then what one group of channels leaves in the ring, no one needs after it.
-    pub(crate) fn at_once(&self) -> bool {
-        self.band >= self.deep.height
-    }
-
-    /// The planes that the ring has room for.
-    pub(crate) fn ring_blocks(&self) -> usize {
-        if self.at_once() { self.group().min(self.blocks()) } else { self.blocks() }
-    }
-}
-
-/// What the layers so far give.
-struct Map {
-    size: Size,
-    channels: usize,
-    /// Bytes for the middle of a block.
-    middle: usize,
-}
-
-/// The steps of a network, and how many numbers its embedding has.
-pub(crate) fn steps(
+/// Plans the steps of a network. Returns them with the dimension of its embedding.
+///
+/// `middle_bytes` limits the bytes in use for the middle of a block.
+pub(crate) fn plan(
     layers: &[Layer],
-    side: usize,
-    mean: [f32; 3],
-    std: [f32; 3],
-    middle: usize,
-) -> Result<(Vec<Step>, usize), Unsupported> {
-    let mut map = Map { size: Size { width: side, height: side }, channels: 3, middle };
+    input: Input,
+    middle_bytes: usize,
+) -> Result<(Vec<PlanStep>, usize), Unsupported> {
+    let size = Size { width: input.side, height: input.side };
+    let mut planner = Planner { input, middle_bytes, size, channels: 3 };
     let mut steps = Vec::new();
     let mut at = 0;
     while at < layers.len() {
-        let (step, taken) = match &layers[at..] {
-            [Layer::Stem(stem), Layer::Depthwise(depthwise), Layer::Pointwise(project), ..] if at == 0 => {
-                let wide = stem.size_of(map.size)?;
-                let source = Source::Stem(stem_of(stem, side, mean, std)?);
-                (block(&mut map, source, stem.bias.len(), wide, depthwise, project)?, 3)
-            }
-            [Layer::Stem(stem), ..] if at == 0 => {
-                let size = stem.size_of(map.size)?;
-                map = Map { size, channels: stem.bias.len(), ..map };
-                (Step::Stem(stem_of(stem, side, mean, std)?, size), 1)
-            }
-            [Layer::Depthwise(depthwise), Layer::Pointwise(project), ..] if at > 0 => {
-                let (channels, size) = (map.channels, map.size);
-                (block(&mut map, Source::Input, channels, size, depthwise, project)?, 2)
-            }
-            [Layer::Pointwise(expand), Layer::Depthwise(depthwise), Layer::Pointwise(project), ..]
-                if at > 0 =>
-            {
-                let source = Source::Expand(Matrix::pointwise(expand, map.channels)?);
-                let size = map.size;
-                (block(&mut map, source, expand.bias.len(), size, depthwise, project)?, 3)
-            }
-            [Layer::Pointwise(alone), ..] if at > 0 => {
-                let matrix = Matrix::pointwise(alone, map.channels)?;
-                map.channels = matrix.outputs;
-                (Step::Pointwise(matrix, map.size), 1)
-            }
-            _ => return Err(Unsupported(format!("layer {at} is not where these kernels have it"))),
-        };
+        let (step, taken) = planner.next_step(layers, at)?;
         let (step, taken) = match layers.get(at + taken) {
-            Some(Layer::Add(of)) => {
-                (with_residual(step, at.checked_sub(1) == Some(*of), &layers[at..])?, taken + 1)
+            // An `Add` names the layer whose output it adds. For a residual, that is the layer
+            // before the step.
+            Some(Layer::Add(index)) => {
+                (with_residual(step, at.checked_sub(1) == Some(*index), &layers[at..])?, taken + 1)
             }
             _ => (step, taken),
         };
@@ -131,162 +48,153 @@ pub(crate) fn steps(
         steps.push(step);
     }
     if steps.is_empty() {
-        return Err(Unsupported("there is no layer".into()));
+        return Err(Unsupported("the network has no layers".into()));
     }
-    Ok((steps, map.channels))
+    Ok((steps, planner.channels))
 }
 
-fn stem_of(stem: &Filter, side: usize, mean: [f32; 3], std: [f32; 3]) -> Result<Stem, Unsupported> {
-    if stem.stride != 2 {
-        return Err(Unsupported(format!("a stem of stride {}", stem.stride)));
-    }
-    let Padding { top, left, .. } = stem.padding;
-    let mean = mean.repeat(side);
-    let scale = std.map(|std| 1.0 / std).repeat(side);
-    Ok(Stem { matrix: Matrix::stem(stem)?, top, left, mean, scale })
-}
-
-fn block(
-    map: &mut Map,
-    source: Source,
+/// The state between two steps: the map that the layers so far produce.
+struct Planner {
+    input: Input,
+    middle_bytes: usize,
+    size: Size,
     channels: usize,
-    wide: Size,
-    depthwise: &Filter,
-    project: &Pointwise,
-) -> Result<Step, Unsupported> {
-    let deep = depthwise.size_of(wide)?;
-    let stride = depthwise.stride;
-    let depthwise = Taps::depthwise(depthwise, channels)?;
-    let project = Matrix::pointwise(project, channels)?;
-    *map = Map { size: deep, channels: project.outputs, ..*map };
-    let band = band(&source, blocks(channels), wide, deep, stride, map.middle);
-    // What a band reads: so many rows are needed at once, and no more.
-    let ring =
-        if matches!(source, Source::Input) { wide.height } else { rows(band, stride).min(wide.height) };
-    Ok(Step::Block(Box::new(Block { source, depthwise, project, residual: false, wide, deep, band, ring })))
 }
 
-/// Rows that a depthwise reads for so many rows.
-fn rows(band: usize, stride: usize) -> usize {
+impl Planner {
+    /// Plans the step that starts at layer `at`. Returns it with the number of layers that it
+    /// covers.
+    fn next_step(&mut self, layers: &[Layer], at: usize) -> Result<(PlanStep, usize), Unsupported> {
+        let (channels, size) = (self.channels, self.size);
+        // The longest pattern must match first, so it comes before its own prefix.
+        Ok(match &layers[at..] {
+            [Layer::Stem(stem), Layer::Depthwise(depthwise), Layer::Pointwise(project), ..] if at == 0 => {
+                let (source, size) = (DepthwiseSource::Stem(self.stem(stem)?), stem.output_size(size)?);
+                (self.block(source, stem.bias.len(), size, depthwise, project)?, 3)
+            }
+            [Layer::Stem(stem), ..] if at == 0 => {
+                self.size = stem.output_size(size)?;
+                self.channels = stem.bias.len();
+                (PlanStep::Stem(self.stem(stem)?, self.size), 1)
+            }
+            [Layer::Depthwise(depthwise), Layer::Pointwise(project), ..] if at > 0 => {
+                (self.block(DepthwiseSource::BlockInput, channels, size, depthwise, project)?, 2)
+            }
+            [Layer::Pointwise(expand), Layer::Depthwise(depthwise), Layer::Pointwise(project), ..]
+                if at > 0 =>
+            {
+                let source = DepthwiseSource::Expand(Matrix::pointwise(expand, channels)?);
+                (self.block(source, expand.bias.len(), size, depthwise, project)?, 3)
+            }
+            [Layer::Pointwise(pointwise), ..] if at > 0 => {
+                let matrix = Matrix::pointwise(pointwise, channels)?;
+                self.channels = matrix.outputs;
+                (PlanStep::Pointwise(matrix, size), 1)
+            }
+            _ => return Err(Unsupported(format!("the kernels have no step that starts at layer {at}"))),
+        })
+    }
+
+    fn stem(&self, stem: &Filter) -> Result<Stem, Unsupported> {
+        if stem.stride != 2 {
+            return Err(Unsupported(format!(
+                "the stem has stride {}; the kernels have stride 2",
+                stem.stride
+            )));
+        }
+        let Padding { top, left, .. } = stem.padding;
+        let Input { side, mean, std } = self.input;
+        // One entry per byte of a row, so that the kernel needs no index of the colour.
+        let mean = mean.repeat(side);
+        let scale = std.map(|std| 1.0 / std).repeat(side);
+        Ok(Stem { matrix: Matrix::stem(stem)?, top, left, mean, scale })
+    }
+
+    /// Plans a block. `channels` and `input_size` are those of the depthwise's input.
+    fn block(
+        &mut self,
+        source: DepthwiseSource,
+        channels: usize,
+        input_size: Size,
+        depthwise: &Filter,
+        project: &Pointwise,
+    ) -> Result<PlanStep, Unsupported> {
+        let output_size = depthwise.output_size(input_size)?;
+        let stride = depthwise.stride;
+        let depthwise = Taps::depthwise(depthwise, channels)?;
+        let project = Matrix::pointwise(project, channels)?;
+        (self.size, self.channels) = (output_size, project.outputs);
+        let band = self.band(&source, blocks(channels), input_size, output_size, stride);
+        // The ring needs room for the rows that one band reads, and no more.
+        let ring = match source {
+            DepthwiseSource::BlockInput => input_size.height,
+            _ => rows_read(band, stride).min(input_size.height),
+        };
+        Ok(PlanStep::Block(Box::new(BlockPlan {
+            source,
+            depthwise,
+            project,
+            residual: false,
+            input_size,
+            output_size,
+            band,
+            ring,
+        })))
+    }
+
+    /// Returns the rows of the highest band whose middle stays within the limit. The minimum is one
+    /// row.
+    fn band(
+        &self,
+        source: &DepthwiseSource,
+        blocks: usize,
+        input_size: Size,
+        output_size: Size,
+        stride: usize,
+    ) -> usize {
+        let bytes = |band: usize| {
+            let one_band = band >= output_size.height;
+            let input = match source {
+                DepthwiseSource::BlockInput => 0,
+                // A single band needs only the planes of one group: see `BlockPlan::ring_planes`.
+                DepthwiseSource::Expand(_) if one_band => {
+                    rows_read(band, stride) * input_size.width * GROUP.min(blocks)
+                }
+                _ => rows_read(band, stride) * input_size.width * blocks,
+            };
+            // A `Lanes` has 64 bytes.
+            64 * (input + band * output_size.width * blocks)
+        };
+        (1..=output_size.height).rev().find(|band| bytes(*band) <= self.middle_bytes).unwrap_or(1)
+    }
+}
+
+/// Returns how many input rows a depthwise reads for a band.
+fn rows_read(band: usize, stride: usize) -> usize {
     (band - 1) * stride + 3
 }
 
-/// Rows of a band: as many as keep the middle of the block in the second cache, and at least one.
-fn band(source: &Source, blocks: usize, wide: Size, deep: Size, stride: usize, middle: usize) -> usize {
-    let bytes = |band: usize| {
-        let at_once = band >= deep.height;
-        let read = match source {
-            Source::Input => 0,
-            Source::Expand(_) if at_once => rows(band, stride) * wide.width * GROUP.min(blocks),
-            _ => rows(band, stride) * wide.width * blocks,
-        };
-        64 * (read + band * deep.width * blocks)
-    };
-    let fits = |band: &usize| bytes(*band) <= middle;
-    (1..=deep.height).rev().find(fits).unwrap_or(1)
-}
-
-/// The step with what it adds to its output: its own input.
-fn with_residual(step: Step, of_its_input: bool, layers: &[Layer]) -> Result<Step, Unsupported> {
-    let no_block = || Unsupported("something is added that is not a block's input".into());
+/// Makes a step add its own input to its output. `adds_input` says whether the network adds just
+/// that.
+fn with_residual(step: PlanStep, adds_input: bool, layers: &[Layer]) -> Result<PlanStep, Unsupported> {
+    let message = "an `Add` must add the input of its block, which keeps the shape and has no final clamp";
+    let unsupported = || Unsupported(message.into());
     match step {
-        Step::Block(mut block) if of_its_input => {
-            let same = block.wide == block.deep && !matches!(block.source, Source::Stem(_));
+        PlanStep::Block(mut block) if adds_input => {
+            // The input of a stem is the picture, which can't be added to a map.
+            let same_size =
+                block.input_size == block.output_size && !matches!(block.source, DepthwiseSource::Stem(_));
             let inputs = match (&block.source, layers.first()) {
-                (Source::Expand(expand), _) => expand.inputs,
+                (DepthwiseSource::Expand(expand), _) => expand.inputs,
                 (_, Some(Layer::Depthwise(depthwise))) => depthwise.bias.len(),
-                _ => return Err(no_block()),
+                _ => return Err(unsupported()),
             };
-            if !same || inputs != block.project.outputs || block.project.clamp != Clamp::NONE {
-                return Err(no_block());
+            if !same_size || inputs != block.project.outputs || block.project.clamp != Clamp::NONE {
+                return Err(unsupported());
             }
             block.residual = true;
-            Ok(Step::Block(block))
+            Ok(PlanStep::Block(block))
         }
-        _ => Err(no_block()),
-    }
-}
-
-impl Block {
-    /// Rows that are there when the depthwise makes its rows up to `end`.
-    pub(crate) fn needed(&self, end: usize) -> usize {
-        ((end - 1) * self.depthwise.stride + 3).saturating_sub(self.depthwise.top).min(self.wide.height)
-    }
-
-    /// The first row that the depthwise reads for its row `first`.
-    pub(crate) fn ring_start(&self, first: usize) -> usize {
-        (first * self.depthwise.stride).saturating_sub(self.depthwise.top)
-    }
-
-    /// Lanes of a plane of the ring; of the input's map where the depthwise reads that.
-    pub(crate) fn ring_stride(&self) -> usize {
-        self.ring * self.wide.width
-    }
-
-    /// The plane of the ring that holds a block of channels.
-    pub(crate) fn ring_plane(&self, block: usize) -> usize {
-        if self.at_once() { block % self.group() } else { block }
-    }
-
-    /// Lanes of a plane of what the depthwise gives.
-    pub(crate) fn deep_stride(&self) -> usize {
-        self.band * self.deep.width
-    }
-}
-
-impl Step {
-    /// Pixels of the output's map.
-    pub(crate) fn pixels(&self) -> usize {
-        match self {
-            Self::Block(block) => block.deep.pixels(),
-            Self::Pointwise(_, size) | Self::Stem(_, size) => size.pixels(),
-        }
-    }
-
-    /// Lanes of the output's map.
-    pub(crate) fn output_lanes(&self) -> usize {
-        match self {
-            Self::Block(block) => block.project.blocks() * block.deep.pixels(),
-            Self::Pointwise(matrix, size) => matrix.blocks() * size.pixels(),
-            Self::Stem(stem, size) => stem.matrix.blocks() * size.pixels(),
-        }
-    }
-
-    /// Numbers of the picture's rows that a stem works on.
-    pub(crate) fn picture_numbers(&self) -> usize {
-        match self {
-            Self::Block(block) => match &block.source {
-                Source::Stem(stem) => 3 * stem.row_numbers(),
-                _ => 0,
-            },
-            Self::Stem(stem, _) => 3 * stem.row_numbers(),
-            Self::Pointwise(..) => 0,
-        }
-    }
-
-    /// Lanes of the ring.
-    pub(crate) fn ring_lanes(&self) -> usize {
-        match self {
-            Self::Block(block) if !matches!(block.source, Source::Input) => {
-                block.ring_blocks() * block.ring_stride()
-            }
-            _ => 0,
-        }
-    }
-
-    /// Lanes of what a depthwise gives for a band.
-    pub(crate) fn deep_lanes(&self) -> usize {
-        match self {
-            Self::Block(block) => block.blocks() * block.deep_stride(),
-            Self::Pointwise(..) | Self::Stem(..) => 0,
-        }
-    }
-
-    /// Pixels of a row that a depthwise reads.
-    pub(crate) fn wide_lanes(&self) -> usize {
-        match self {
-            Self::Block(block) => block.wide.width,
-            Self::Pointwise(..) | Self::Stem(..) => 0,
-        }
+        _ => Err(unsupported()),
     }
 }

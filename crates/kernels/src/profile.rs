@@ -1,124 +1,102 @@
-//! Where the time of a network goes.
+//! Profiling: the time that each stage of a network takes.
 
 use std::time::{Duration, Instant};
 
-use crate::network::{Network, Scratch};
-use crate::pack::{STEM_INPUTS, TAPS};
-use crate::plan::{Source, Step};
+use crate::kernel::pack::{STEM_INPUTS, TAPS};
+use crate::network::Network;
+use crate::observer::{Observer, Stage};
+use crate::scratch::Scratch;
+use crate::step::{DepthwiseSource, PlanStep};
 
-/// One kind of work in a step.
+/// The time of one stage of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// The 3 × 3 convolution of the picture.
-    Stem,
-    /// The 1 × 1 convolution before a depthwise.
-    Expand,
-    /// The 3 × 3 convolution of each channel.
-    Depthwise,
-    /// The 1 × 1 convolution after a depthwise.
-    Project,
-    /// A 1 × 1 convolution without a depthwise.
-    Pointwise,
-    /// The mean over the last map.
-    Pool,
-}
-
-/// What one stage of one step took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spent {
-    /// The step, from 0: a block, or a convolution that is in none.
+pub struct StageTime {
+    /// The step, from 0: a block, or a convolution outside a block.
     pub step: usize,
-    /// The kind of work.
+    /// The stage of the step.
     pub stage: Stage,
-    /// Numbers that are multiplied and added.
+    /// Multiply-adds of the stage. Surplus channels and pixels do not count.
     pub multiply_adds: u64,
-    /// By the clock.
+    /// The elapsed time, over all bands and channel groups.
     pub time: Duration,
 }
 
-/// Is told when a stage has ended.
-pub(crate) trait Watch {
-    fn step(&mut self, step: usize);
-    fn stage(&mut self, stage: Stage);
-}
-
-/// Nobody watches.
-impl Watch for () {
-    fn step(&mut self, _: usize) {}
-    fn stage(&mut self, _: Stage) {}
-}
-
-struct Clock {
-    spent: Vec<Spent>,
+struct StageTimer {
+    times: Vec<StageTime>,
     step: usize,
     since: Instant,
 }
 
-impl Watch for Clock {
-    fn step(&mut self, step: usize) {
+impl Observer for StageTimer {
+    fn step_started(&mut self, step: usize) {
         self.step = step;
         self.since = Instant::now();
     }
 
-    fn stage(&mut self, stage: Stage) {
+    fn stage_ended(&mut self, stage: Stage) {
         let now = Instant::now();
-        let time = now - self.since;
+        let elapsed = now - self.since;
         self.since = now;
         let step = self.step;
-        if let Some(spent) = self.spent.iter_mut().find(|spent| spent.step == step && spent.stage == stage) {
-            spent.time += time;
+        // A block repeats its stages for each band and group, and their times add up.
+        if let Some(entry) = self.times.iter_mut().find(|entry| entry.step == step && entry.stage == stage) {
+            entry.time += elapsed;
         }
     }
 }
 
 impl Network {
-    /// Embeds a picture, and says where the time went.
+    /// Embeds a picture, and returns the time of each stage.
     ///
     /// # Panics
     /// As [`Network::embed`] does.
-    pub fn profile(&self, picture: &[u8], scratch: &mut Scratch) -> Vec<Spent> {
-        let mut spent = Vec::new();
-        for (step, what) in self.steps.iter().enumerate() {
-            spent.extend(what.work().into_iter().map(|(stage, multiply_adds)| Spent {
+    pub fn profile(&self, picture: &[u8], scratch: &mut Scratch) -> Vec<StageTime> {
+        let mut times = Vec::new();
+        for (step, plan) in self.steps.iter().enumerate() {
+            times.extend(stages(plan).into_iter().map(|(stage, multiply_adds)| StageTime {
                 step,
                 stage,
                 multiply_adds: multiply_adds as u64,
                 time: Duration::ZERO,
             }));
         }
-        spent.push(Spent {
+        // The pool has no step. It counts as a stage of the last one.
+        times.push(StageTime {
             step: self.steps.len() - 1,
             stage: Stage::Pool,
             multiply_adds: 0,
             time: Duration::ZERO,
         });
-        let mut clock = Clock { spent, step: 0, since: Instant::now() };
-        self.run(picture, scratch, &mut vec![0.0; self.dimension()], &mut clock);
-        clock.spent
+        let mut timer = StageTimer { times, step: 0, since: Instant::now() };
+        self.run(picture, scratch, &mut vec![0.0; self.dimension()], &mut timer);
+        timer.times
     }
 }
 
-impl Step {
-    /// The stages, and how many numbers each multiplies.
-    fn work(&self) -> Vec<(Stage, usize)> {
-        match self {
-            Self::Pointwise(matrix, size) => {
-                vec![(Stage::Pointwise, size.pixels() * matrix.inputs * matrix.outputs)]
-            }
-            Self::Stem(stem, size) => vec![(Stage::Stem, size.pixels() * STEM_INPUTS * stem.matrix.outputs)],
-            Self::Block(block) => {
-                let (wide, deep, project) = (block.wide.pixels(), block.deep.pixels(), &block.project);
-                let source = match &block.source {
-                    Source::Stem(stem) => Some((Stage::Stem, wide * STEM_INPUTS * stem.matrix.outputs)),
-                    Source::Expand(expand) => Some((Stage::Expand, wide * expand.inputs * expand.outputs)),
-                    Source::Input => None,
-                };
-                let rest = [
-                    (Stage::Depthwise, deep * project.inputs * TAPS),
-                    (Stage::Project, deep * project.inputs * project.outputs),
-                ];
-                source.into_iter().chain(rest).collect()
-            }
+/// Returns the stages of a step, and the multiply-adds of each.
+fn stages(step: &PlanStep) -> Vec<(Stage, usize)> {
+    match step {
+        PlanStep::Pointwise(matrix, size) => {
+            vec![(Stage::Pointwise, size.pixels() * matrix.inputs * matrix.outputs)]
+        }
+        PlanStep::Stem(stem, size) => {
+            vec![(Stage::Stem, size.pixels() * STEM_INPUTS * stem.matrix.outputs)]
+        }
+        PlanStep::Block(block) => {
+            let (input, output) = (block.input_size.pixels(), block.output_size.pixels());
+            let source = match &block.source {
+                DepthwiseSource::Stem(stem) => Some((Stage::Stem, input * STEM_INPUTS * stem.matrix.outputs)),
+                DepthwiseSource::Expand(expand) => {
+                    Some((Stage::Expand, input * expand.inputs * expand.outputs))
+                }
+                DepthwiseSource::BlockInput => None,
+            };
+            let project = &block.project;
+            let rest = [
+                (Stage::Depthwise, output * project.inputs * TAPS),
+                (Stage::Project, output * project.inputs * project.outputs),
+            ];
+            source.into_iter().chain(rest).collect()
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The layers as plain loops, one number at a time in f64: what the kernels are held against.
+//! The reference for the kernels: every layer as plain loops, one number at a time, in f64.
 
+use crate::isa::{DetectedIsa, Isa};
 use crate::lanes::{LANES, Lanes, blocks};
 use crate::layer::{Clamp, Filter, Layer, Padding, Pointwise, Size};
-use crate::path::{Machine, Path};
 use crate::simd::Operation;
 
-/// A map, channel by channel, rows from the top.
+/// A map: channels in order, each with its rows from the top.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Map {
     pub(crate) channels: usize,
@@ -14,13 +14,13 @@ pub(crate) struct Map {
 }
 
 impl Map {
-    /// Made-up numbers, as large as those of a network.
-    pub(crate) fn made_up(channels: usize, size: Size, seed: u64) -> Self {
-        Self { channels, size, numbers: numbers(channels * size.pixels(), 3.0, seed) }
+    /// Returns random numbers of a magnitude that occurs in real networks.
+    pub(crate) fn random(channels: usize, size: Size, seed: u64) -> Self {
+        Self { channels, size, numbers: random_numbers(channels * size.pixels(), 3.0, seed) }
     }
 
-    /// As the network sees a picture.
-    fn of_picture(picture: &[u8], side: usize, mean: [f32; 3], std: [f32; 3]) -> Self {
+    /// Returns the normalised picture.
+    fn from_picture(picture: &[u8], side: usize, mean: [f32; 3], std: [f32; 3]) -> Self {
         let size = Size { width: side, height: side };
         let channel = |c: usize| {
             picture.iter().skip(c).step_by(3).map(move |byte| (f32::from(*byte) - mean[c]) / std[c])
@@ -28,7 +28,7 @@ impl Map {
         Self { channels: 3, size, numbers: (0..3).flat_map(channel).collect() }
     }
 
-    /// One number; 0 outside the map.
+    /// Returns one number, or 0 outside the map.
     fn at(&self, channel: usize, row: isize, column: isize) -> f64 {
         let Size { width, height } = self.size;
         let inside = |at: isize, end: usize| usize::try_from(at).ok().filter(|at| *at < end);
@@ -36,7 +36,8 @@ impl Map {
         pixel.map_or(0.0, |pixel| f64::from(self.numbers[channel * self.size.pixels() + pixel]))
     }
 
-    /// As the kernels have it; channels that are not there are not a number, so that whoever reads them is seen.
+    /// Converts to the kernels' layout. Surplus channels are NaN, so that a kernel that reads them
+    /// fails.
     pub(crate) fn lanes(&self) -> Vec<Lanes> {
         let mut lanes = vec![Lanes([f32::NAN; LANES]); blocks(self.channels) * self.size.pixels()];
         for (at, number) in self.numbers.iter().enumerate() {
@@ -46,22 +47,26 @@ impl Map {
         lanes
     }
 
-    /// Asserts that the kernels made this of it; what surplus channels hold does not matter.
-    pub(crate) fn assert_is(&self, lanes: &[Lanes]) {
+    /// Asserts that a kernel's output is close to this map. Surplus channels may hold anything.
+    pub(crate) fn assert_near(&self, lanes: &[Lanes]) {
         let pixels = self.size.pixels();
         for (at, expected) in self.numbers.iter().enumerate() {
             let (channel, pixel) = (at / pixels, at % pixels);
             let found = lanes[channel / LANES * pixels + pixel].0[channel % LANES];
             let near = (found - expected).abs() <= 1e-4 * (1.0 + expected.abs());
-            assert!(near, "channel {channel}, pixel {pixel}: {found}, not {expected}");
+            assert!(near, "channel {channel}, pixel {pixel}: found {found}, expected {expected}");
         }
     }
 }
 
 impl Pointwise {
-    pub(crate) fn made_up(inputs: usize, outputs: usize, clamp: Clamp, seed: u64) -> Self {
+    pub(crate) fn random(inputs: usize, outputs: usize, clamp: Clamp, seed: u64) -> Self {
         let scale = (3.0 / inputs as f32).sqrt();
-        Self { weights: numbers(inputs * outputs, scale, seed), bias: numbers(outputs, 1.0, seed + 1), clamp }
+        Self {
+            weights: random_numbers(inputs * outputs, scale, seed),
+            bias: random_numbers(outputs, 1.0, seed + 1),
+            clamp,
+        }
     }
 
     pub(crate) fn reference(&self, map: &Map) -> Map {
@@ -69,9 +74,10 @@ impl Pointwise {
         let mut numbers = Vec::new();
         for (weights, bias) in self.weights.chunks(map.channels).zip(&self.bias) {
             for pixel in 0..pixels {
-                let of =
+                let product =
                     |input: usize| f64::from(weights[input]) * f64::from(map.numbers[input * pixels + pixel]);
-                numbers.push(self.clamp.held(f64::from(*bias) + (0..map.channels).map(of).sum::<f64>()));
+                numbers
+                    .push(self.clamp.apply(f64::from(*bias) + (0..map.channels).map(product).sum::<f64>()));
             }
         }
         Map { channels, size: map.size, numbers }
@@ -79,14 +85,14 @@ impl Pointwise {
 }
 
 impl Filter {
-    /// Of a depthwise, `inputs` is 1; of a stem, 3.
-    pub(crate) fn made_up(outputs: usize, inputs: usize, stride: usize, padding: Padding, seed: u64) -> Self {
-        let weights = numbers(9 * inputs * outputs, (1.0 / inputs as f32).sqrt(), seed);
-        Self { weights, bias: numbers(outputs, 1.0, seed + 1), clamp: Clamp::RELU6, stride, padding }
+    /// Returns random weights. `inputs` is 1 for a depthwise and 3 for a stem.
+    pub(crate) fn random(outputs: usize, inputs: usize, stride: usize, padding: Padding, seed: u64) -> Self {
+        let weights = random_numbers(9 * inputs * outputs, (1.0 / inputs as f32).sqrt(), seed);
+        Self { weights, bias: random_numbers(outputs, 1.0, seed + 1), clamp: Clamp::RELU6, stride, padding }
     }
 
     pub(crate) fn reference(&self, map: &Map) -> Map {
-        let size = self.size_of(map.size).unwrap();
+        let size = self.output_size(map.size).unwrap();
         let inputs = self.weights.len() / 9 / self.bias.len();
         let mut numbers = Vec::new();
         for (channel, bias) in self.bias.iter().enumerate() {
@@ -101,7 +107,7 @@ impl Filter {
                     sum += f64::from(self.weights[(channel * inputs + input) * 9 + tap])
                         * map.at(from, row, column);
                 }
-                numbers.push(self.clamp.held(sum));
+                numbers.push(self.clamp.apply(sum));
             }
         }
         Map { channels: self.bias.len(), size, numbers }
@@ -109,12 +115,12 @@ impl Filter {
 }
 
 impl Clamp {
-    fn held(self, number: f64) -> f32 {
+    fn apply(self, number: f64) -> f32 {
         number.max(f64::from(self.low)).min(f64::from(self.high)) as f32
     }
 }
 
-/// What the layers make of a picture.
+/// Returns the embedding of a picture.
 pub(crate) fn embedding(
     layers: &[Layer],
     picture: &[u8],
@@ -122,14 +128,14 @@ pub(crate) fn embedding(
     mean: [f32; 3],
     std: [f32; 3],
 ) -> Vec<f32> {
-    let mut map = Map::of_picture(picture, side, mean, std);
+    let mut map = Map::from_picture(picture, side, mean, std);
     let mut maps: Vec<Map> = Vec::new();
     for layer in layers {
         map = match layer {
             Layer::Stem(filter) | Layer::Depthwise(filter) => filter.reference(&map),
             Layer::Pointwise(pointwise) => pointwise.reference(&map),
-            Layer::Add(of) => {
-                let sums = map.numbers.iter().zip(&maps[*of].numbers).map(|(a, b)| a + b);
+            Layer::Add(index) => {
+                let sums = map.numbers.iter().zip(&maps[*index].numbers).map(|(a, b)| a + b);
                 Map { numbers: sums.collect(), ..map }
             }
         };
@@ -139,25 +145,25 @@ pub(crate) fn embedding(
     map.numbers.chunks(map.size.pixels()).map(mean).collect()
 }
 
-/// Runs an operation on a path.
-pub(crate) fn vectorize(path: Path, operation: impl Operation) {
+/// Runs an operation on an instruction set.
+pub(crate) fn vectorize(isa: Isa, operation: impl Operation) {
     use crate::simd::Simd;
-    match path.machine().unwrap() {
+    match isa.detect().unwrap() {
         #[cfg(target_arch = "x86_64")]
-        Machine::Avx512(simd) => simd.vectorize(operation),
+        DetectedIsa::Avx512(simd) => simd.vectorize(operation),
         #[cfg(target_arch = "x86_64")]
-        Machine::Avx2(simd) => simd.vectorize(operation),
-        Machine::Portable(simd) => simd.vectorize(operation),
+        DetectedIsa::Avx2(simd) => simd.vectorize(operation),
+        DetectedIsa::Portable(simd) => simd.vectorize(operation),
     }
 }
 
-/// The paths that this machine has.
-pub(crate) fn paths() -> impl Iterator<Item = Path> {
-    Path::ALL.into_iter().filter(|path| path.is_here())
+/// Returns the instruction sets that this machine supports.
+pub(crate) fn supported_isas() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| isa.is_supported())
 }
 
-/// Numbers between ± `scale`, from a linear congruential generator (Knuth's MMIX).
-pub(crate) fn numbers(count: usize, scale: f32, seed: u64) -> Vec<f32> {
+/// Returns numbers between ± `scale` from a linear congruential generator (Knuth's MMIX).
+pub(crate) fn random_numbers(count: usize, scale: f32, seed: u64) -> Vec<f32> {
     let next = |state: &u64| {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
     };

@@ -1,8 +1,8 @@
-//! What a kernel asks of a machine: a handful of operations on sixteen numbers at once.
+//! The few operations on sixteen numbers that the kernels need from each instruction set.
 //!
-//! A kernel is written once, as an [`Operation`] generic over [`Simd`], in safe Rust. Everything between
-//! [`Simd::vectorize`] and the instructions is `#[inline(always)]`: so it all lands in one function that is compiled for
-//! the features of its path.
+//! A kernel is written once, as an [`Operation`] generic over [`Simd`], in safe Rust. Everything
+//! between [`Simd::vectorize`] and the instructions is `#[inline(always)]`. So it all ends up in
+//! one function, which is compiled with the features of the instruction set.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -12,47 +12,54 @@ pub(crate) mod portable;
 
 use crate::lanes::Lanes;
 
-/// Proof that a machine has what a path needs, and its arithmetic: on all sixteen numbers of a [`Lanes`], or on a part of them.
+/// Arithmetic on vectors of a whole [`Lanes`] or of a part of one.
+///
+/// A value of an implementing type proves that the machine supports the instructions.
 pub(crate) trait Arithmetic: Copy {
-    /// Some numbers, in registers.
+    /// A vector in registers.
     type Vector: Copy;
-    /// How many vectors are a [`Lanes`].
-    const PARTS: usize;
+    /// Vectors per [`Lanes`].
+    const REGISTERS: usize;
 
-    /// Reads the numbers of a part, from 0.
-    fn load(self, from: &Lanes, part: usize) -> Self::Vector;
-    /// Writes the numbers of a part, from 0.
-    fn store(self, to: &mut Lanes, part: usize, vector: Self::Vector);
-    /// The same number in every place.
+    /// Loads the vector with this index.
+    fn load(self, from: &Lanes, register: usize) -> Self::Vector;
+    /// Stores the vector with this index.
+    fn store(self, to: &mut Lanes, register: usize, vector: Self::Vector);
+    /// Returns a vector with the same number in every lane.
     fn splat(self, number: f32) -> Self::Vector;
-    /// a + b.
+    /// Returns a + b.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// a × b + c, rounded once or twice.
+    /// Returns a × b + c, rounded once or twice.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// Each number held between two bounds. What is not a number stays so: it must come to light at the end.
+    /// Clamps each number to two bounds. NaN stays NaN, so that it shows up in the result.
     fn clamp(self, low: Self::Vector, high: Self::Vector, vector: Self::Vector) -> Self::Vector;
 }
 
-/// A path: its arithmetic on sixteen numbers at once, and what is best for its registers.
+/// An instruction set: its arithmetic on sixteen numbers, and the tile sizes that suit its
+/// registers.
 pub(crate) trait Simd: Arithmetic {
-    /// Arithmetic on one register at a time, where sixteen numbers take several.
+    /// Arithmetic on one register at a time, where sixteen numbers need several.
     type Narrow: Arithmetic;
-    /// Pixels of a pointwise tile, at most: as many as the registers hold sums for.
-    const PIXELS: usize;
-    /// Blocks of outputs of a pointwise tile, at most.
-    const BLOCKS: usize;
-    /// Whether there are registers for nine weights and nine pixels.
-    const MANY: bool;
+    /// The most pixels of a pointwise tile, limited by the registers for its sums.
+    const TILE_PIXELS: usize;
+    /// The most channel blocks of a pointwise tile.
+    const TILE_BLOCKS: usize;
+    /// Whether nine weights and nine pixels fit into the registers.
+    ///
+    /// If so, a depthwise window keeps the columns that its next position needs.
+    const SLIDING_WINDOW: bool;
 
-    /// Its arithmetic on one register at a time.
+    /// Returns the arithmetic on one register at a time.
     fn narrow(self) -> Self::Narrow;
 
-    /// Does the operation, compiled for this path.
+    /// Runs the operation, compiled for this instruction set.
     fn vectorize(self, operation: impl Operation);
 }
 
-/// A kernel and what it works on.
+/// A kernel with its arguments.
 pub(crate) trait Operation {
-    /// Does the work. Implementations are `#[inline(always)]`, and are called by [`Simd::vectorize`] only.
+    /// Runs the kernel.
+    ///
+    /// Implementations are `#[inline(always)]`, and only [`Simd::vectorize`] calls them.
     fn run<S: Simd>(self, simd: S);
 }

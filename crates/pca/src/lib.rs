@@ -1,47 +1,35 @@
-//! The arithmetic of the PCA, and no I/O: rows become [`moments`], moments become a fit ([`pca`]), and a fit projects rows.
+//! The arithmetic of the PCA, without I/O: rows become [`moments`], moments become a fit ([`pca`]),
+//! and a fit projects rows.
 //!
-//! A crate of its own because it is optimised in every profile: unoptimised, its tests and the demo would crawl.
+//! This is a separate crate so that it can be optimised in every profile. Unoptimised, it would
+//! slow down its tests and the demo.
+//!
+//! The layers, lowest first. A layer imports only layers listed before it.
+//!
+//! ```text
+//! products, error
+//! rows
+//! moments
+//! eigen
+//! pca
+//! ```
 
+mod eigen;
+mod error;
 pub mod moments;
 pub mod pca;
 mod products;
+mod rows;
+#[cfg(test)]
+mod samples;
 
-/// What can go wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// There is nothing to fit.
-    #[error("there are no embeddings to fit a PCA to")]
-    NoRows,
+pub use error::{Error, Result};
 
-    /// There can't be that many components.
-    #[error("{asked} components of rows of {dimension} numbers; ask for 1 to {dimension}")]
-    Components {
-        /// How many were asked for.
-        asked: usize,
-        /// Numbers in a row.
-        dimension: usize,
-    },
-
-    /// An object does not hold moments, or not those of such rows.
-    #[error("{object}: {reason}")]
-    Damaged {
-        /// The object's name.
-        object: String,
-        /// What was expected and what was found.
-        reason: String,
-    },
-
-    /// The arguments do not belong together: a bug of the caller.
-    #[error("{0}")]
-    Arguments(String),
-}
-
-/// The result of everything here that can fail.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Lets all that is computed here use so many threads; otherwise those that the machine has. Only the first call counts, and only before
-/// anything was computed.
+/// Sets the number of threads for all computations of this crate. By default, it uses all cores of
+/// the machine.
+///
+/// Only the first call counts, and only before the first computation.
 pub fn use_threads(threads: usize) {
-    // It fails when the threads are there already.
+    // Fails if the thread pool exists already.
     _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }

@@ -1,49 +1,49 @@
 //! The PCA of rows, from their moments alone.
 
+mod projection;
+
 use std::fmt::Write as _;
 
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
-use faer::linalg::matmul::matmul;
-use faer::{Accum, ColMut, Mat, MatMut, MatRef, Par};
-use rayon::prelude::*;
+use crate::eigen::{eigen, rank};
+use crate::error::{Error, Result};
+use crate::moments::Moments;
 
-use crate::moments::{Moments, centre_row, whole_rows};
-use crate::{Error, Result};
-
-/// Rows projected at once by one thread: 1.3 MB at 1280 numbers a row.
-const BLOCK_ROWS: usize = 128;
-/// Loadings whose magnitudes differ by less than this part are equal: their order is rounding.
+/// Loadings are tied if their magnitudes differ by less than this fraction. Their order is then due
+/// to rounding.
 const TIE: f64 = 1e-9;
 
-/// The principal components of rows of D numbers, the k strongest first.
+/// The k strongest principal components of rows of D numbers, strongest first.
 ///
-/// Components beyond the rank of the rows (there are at most as many as rows, less one) have variance 0, and are zero
-/// themselves.
+/// Components beyond the rank of the rows are zero, and have variance 0. The rank is less than the
+/// number of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// The mean row: D numbers.
+    /// The mean row, with D numbers.
     pub mean: Vec<f64>,
-    /// k × D, row by row: each of length 1, orthogonal to all others, its loading of largest magnitude positive
-    /// (the first of several).
+    /// k × D loadings, row by row.
+    ///
+    /// Components have length 1 and are orthogonal. The first loading of the largest magnitude is
+    /// positive.
     pub components: Vec<f64>,
-    /// The variance of the rows along each component, over one less than the number of rows, as scikit-learn has it.
+    /// The variance of the rows along each component. As in scikit-learn, the divisor is n − 1.
     pub explained_variance: Vec<f64>,
-    /// The same as a part of [`Fit::total_variance`]; 0 if that is 0.
+    /// The same as a fraction of [`Fit::total_variance`], or 0 if that is 0.
     pub explained_variance_ratio: Vec<f64>,
     /// The sum of the variances of all D numbers.
     pub total_variance: f64,
-    /// How many rows it saw.
+    /// The number of rows, n.
     pub rows: u64,
-    /// In how many directions the rows vary by more than rounding; it may exceed k.
+    /// The number of directions in which the rows vary by more than rounding errors. It may exceed
+    /// k.
     pub rank: usize,
 }
 
 impl Fit {
-    /// The `components` strongest components of the rows whose moments these are.
+    /// Fits the strongest components to the rows of these moments.
     ///
     /// # Errors
-    /// [`Error::NoRows`] if there are none, [`Error::Components`] if there can't be that many components.
+    /// [`Error::NoRows`] if the moments have no rows. [`Error::Components`] if the number of
+    /// components is 0 or exceeds the dimension.
     pub fn of(moments: &Moments, components: usize) -> Result<Self> {
         let dimension = moments.dimension();
         if components == 0 || components > dimension {
@@ -77,53 +77,14 @@ impl Fit {
         Ok(fit)
     }
 
-    /// The length of a row, D.
+    /// Returns the length of a row, D.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.mean.len()
     }
 
-    /// The scores of `n × D` numbers, row by row: `n × k`, (row − mean)·componentᵀ.
-    ///
-    /// # Errors
-    /// [`Error::Arguments`] if these are no whole rows, or the fit's own parts do not fit each other.
-    pub fn project(&self, rows: &[f32]) -> Result<Vec<f32>> {
-        let (dimension, k) = (self.dimension(), self.explained_variance.len());
-        whole_rows(rows, dimension)?;
-        if self.components.len() != k * dimension {
-            let found = self.components.len();
-            return Err(Error::Arguments(format!(
-                "{k} components of {dimension} numbers, but {found} loadings"
-            )));
-        }
-        let mut scores = vec![0.0; rows.len() / dimension * k];
-        let blocks =
-            scores.par_chunks_mut((BLOCK_ROWS * k).max(1)).zip(rows.par_chunks(BLOCK_ROWS * dimension));
-        blocks.for_each_init(Vec::new, |buffer, (scores, rows)| self.project_block(rows, scores, buffer));
-        Ok(scores)
-    }
-
-    /// Centred rows and exact scores in f64: single precision would lose the digits that rows share with their mean.
-    fn project_block(&self, rows: &[f32], scores: &mut [f32], buffer: &mut Vec<f64>) {
-        let (dimension, k) = (self.dimension(), self.explained_variance.len());
-        buffer.resize(rows.len() + scores.len(), 0.0);
-        let (centred, exact) = buffer.split_at_mut(rows.len());
-        for (centred, row) in centred.chunks_exact_mut(dimension).zip(rows.chunks_exact(dimension)) {
-            centre_row(row, &self.mean, centred);
-        }
-        let count = rows.len() / dimension;
-        matmul(
-            MatMut::from_row_major_slice_mut(exact, count, k),
-            Accum::Replace,
-            MatRef::from_row_major_slice(centred, count, dimension),
-            MatRef::from_row_major_slice(&self.components, k, dimension).transpose(),
-            1.0,
-            Par::Seq,
-        );
-        scores.iter_mut().zip(exact).for_each(|(score, exact)| *score = *exact as f32);
-    }
-
-    /// Each component's number, from 1, its part of the variance, and that of all up to it, both in per cent.
+    /// Yields the number of each component (from 1), its percentage of the variance, and the
+    /// cumulative percentage.
     fn percentages(&self) -> impl Iterator<Item = (usize, f64, f64)> {
         self.explained_variance_ratio.iter().enumerate().scan(0.0, |cumulative, (index, ratio)| {
             *cumulative += ratio;
@@ -131,7 +92,8 @@ impl Fit {
         })
     }
 
-    /// `explained_variance.csv`: component (from 1), variance, and per cent of the total variance, alone and cumulated.
+    /// Returns the content of `explained_variance.csv`: the variance of each component, and its
+    /// percentage of the total.
     #[must_use]
     pub fn explained_variance_csv(&self) -> String {
         let mut csv = "component,variance,variance_percent,cumulative_percent\n".to_owned();
@@ -142,37 +104,9 @@ impl Fit {
     }
 }
 
-/// All eigenvalues of the scatter, in rising order, and their eigenvectors as columns. One thread: at 1280 it takes
-/// half a second, and two threads take no less.
-fn eigen(moments: &Moments) -> Result<(Vec<f64>, Mat<f64>)> {
-    let dimension = moments.dimension();
-    let mut eigenvalues = vec![0.0; dimension];
-    let mut eigenvectors = Mat::zeros(dimension, dimension);
-    let scratch =
-        self_adjoint_evd_scratch::<f64>(dimension, ComputeEigenvectors::Yes, Par::Seq, Default::default());
-    self_adjoint_evd(
-        MatRef::from_row_major_slice(moments.scatter(), dimension, dimension),
-        ColMut::from_slice_mut(&mut eigenvalues).as_diagonal_mut(),
-        Some(eigenvectors.as_mut()),
-        Par::Seq,
-        MemStack::new(&mut MemBuffer::new(scratch)),
-        Default::default(),
-    )
-    .map_err(|cause| Error::Arguments(format!("the eigen-decomposition of the scatter: {cause:?}")))?;
-    Ok((eigenvalues, eigenvectors))
-}
-
-/// How many eigenvalues, in rising order, are more than rounding. An eigenvalue is computed to about ε times the
-/// largest; sums over n rows and D numbers add to that error at most in proportion to √n and D. n rows, centred,
-/// vary in at most n − 1 directions.
-fn rank(eigenvalues: &[f64], rows: u64) -> usize {
-    let largest = eigenvalues.last().copied().unwrap_or(0.0);
-    let rounding = f64::EPSILON * (eigenvalues.len() as f64 + (rows as f64).sqrt()) * largest;
-    let above = eigenvalues.iter().filter(|&&eigenvalue| eigenvalue > rounding.max(0.0)).count();
-    above.min(usize::try_from(rows - 1).unwrap_or(usize::MAX))
-}
-
-/// Turns a component so that its loading of largest magnitude is positive.
+/// Flips the sign of a component if its loading of largest magnitude is negative.
+///
+/// A component and its negative are equally valid. A fixed sign makes fits comparable.
 fn orient(component: &mut [f64]) {
     let largest = component.iter().fold(0.0, |largest: f64, loading| largest.max(loading.abs()));
     let decisive = component.iter().find(|loading| loading.abs() >= largest * (1.0 - TIE));
@@ -184,45 +118,15 @@ fn orient(component: &mut [f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Numbers that look random, in −1..1.
-    fn numbers(count: usize) -> Vec<f32> {
-        let next = |state: &u64| {
-            Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
-        };
-        let states = std::iter::successors(Some(count as u64), next).skip(1).take(count);
-        states.map(|state| (state >> 40) as f32 / f32::from_bits(0x4b00_0000) - 1.0).collect()
-    }
-
-    /// `count` rows of 64 numbers: eight strong directions, each half as strong as the one before, and noise.
-    fn low_rank_and_noise(count: usize) -> Vec<f32> {
-        let (directions, strengths, noise) =
-            (numbers(8 * 64), numbers(8 * count + 1), numbers(64 * count + 2));
-        let mut rows: Vec<f32> = noise[..64 * count].iter().map(|number| 3.0 + 0.001 * number).collect();
-        for (row, strengths) in rows.chunks_mut(64).zip(strengths.chunks(8)) {
-            for (rank, (direction, strength)) in directions.chunks(64).zip(strengths).enumerate() {
-                let strength = strength * 0.5_f32.powi(rank as i32);
-                row.iter_mut().zip(direction).for_each(|(number, loading)| *number += strength * loading);
-            }
-        }
-        rows
-    }
-
-    fn moments(rows: &[f32], dimension: usize) -> Moments {
-        let mut moments = Moments::empty(dimension);
-        moments.add_rows(rows).unwrap();
-        moments
-    }
+    use crate::moments::BLOCK_ROWS;
+    use crate::samples::{dot, low_rank_and_noise, random_numbers};
 
     fn fit(rows: &[f32], dimension: usize, components: usize) -> Fit {
-        Fit::of(&moments(rows, dimension), components).unwrap()
+        Fit::of(&Moments::of_rows(rows, dimension), components).unwrap()
     }
 
-    fn dot(left: &[f64], right: &[f64]) -> f64 {
-        left.iter().zip(right).map(|(left, right)| left * right).sum()
-    }
-
-    /// The eigenvalues, in falling order, and eigenvectors of a symmetric matrix by Jacobi's rotations.
+    /// Computes the eigenvalues, in descending order, and eigenvectors of a symmetric matrix by
+    /// Jacobi rotations.
     fn jacobi(mut matrix: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
         let n = matrix.len();
         let mut vectors: Vec<Vec<f64>> =
@@ -259,7 +163,7 @@ mod tests {
             .collect()
     }
 
-    /// Every number is finite; components up to `rank` are orthonormal; those beyond are nothing but zeros.
+    /// Asserts that components up to `rank` are orthonormal, and that those beyond it are zero.
     fn assert_sound(fit: &Fit, rank: usize) {
         assert_eq!(fit.rank, rank);
         let components: Vec<&[f64]> = fit.components.chunks(fit.dimension()).collect();
@@ -277,9 +181,9 @@ mod tests {
     }
 
     #[test]
-    fn a_fit_is_that_of_the_covariance_by_definition() {
+    fn a_fit_matches_the_covariance_by_definition() {
         for dimension in 1..9 {
-            let rows = numbers(50 * dimension);
+            let rows = random_numbers(50 * dimension, 0.0);
             let fit = fit(&rows, dimension, dimension);
             let centred = centred(&rows, dimension);
             let covariance =
@@ -302,10 +206,10 @@ mod tests {
     fn any_split_of_the_rows_gives_the_same_fit() {
         let rows = low_rank_and_noise(1500);
         let whole = fit(&rows, 64, 8);
-        for split in [1, 7, 100, crate::moments::BLOCK_ROWS, crate::moments::BLOCK_ROWS + 1, 1499] {
+        for split in [1, 7, 100, BLOCK_ROWS, BLOCK_ROWS + 1, 1499] {
             let mut merged = Moments::empty(64);
             for part in rows.chunks(64 * split).rev() {
-                merged.merge(&moments(part, 64)).unwrap();
+                merged.merge(&Moments::of_rows(part, 64)).unwrap();
             }
             let split = Fit::of(&merged, 8).unwrap();
             let pairs =
@@ -319,7 +223,7 @@ mod tests {
 
     #[test]
     fn twelve_rows_of_1280_numbers_have_eleven_components() {
-        let rows = numbers(12 * 1280);
+        let rows = random_numbers(12 * 1280, 0.0);
         let fit = fit(&rows, 1280, 20);
         assert_sound(&fit, 11);
         let centred = centred(&rows, 1280);
@@ -345,27 +249,30 @@ mod tests {
     }
 
     #[test]
-    fn three_different_rows_however_often_have_two_components() {
-        let three = numbers(3 * 64);
+    fn three_distinct_rows_have_two_components_however_often_they_repeat() {
+        let three = random_numbers(3 * 64, 0.0);
         let rows: Vec<f32> = (0..3000).flat_map(|i| three[i * i % 3 * 64..][..64].to_vec()).collect();
         assert_sound(&fit(&[rows, three].concat(), 64, 5), 2);
     }
 
     #[test]
-    fn a_weak_component_is_not_taken_for_rounding() {
+    fn a_weak_component_is_not_mistaken_for_rounding() {
         let scales = [1.0, 1e-3, 1e-6];
-        let rows: Vec<f32> =
-            numbers(3 * 500).iter().enumerate().map(|(i, number)| number * scales[i % 3]).collect();
+        let rows: Vec<f32> = random_numbers(3 * 500, 0.0)
+            .iter()
+            .enumerate()
+            .map(|(i, number)| number * scales[i % 3])
+            .collect();
         let fit = fit(&rows, 3, 3);
         assert_sound(&fit, 3);
         assert!((fit.explained_variance[2].sqrt() / 1e-6 - 0.577).abs() < 0.05);
     }
 
     #[test]
-    fn without_rows_or_with_an_impossible_number_of_components_there_is_no_fit() {
+    fn no_rows_or_an_impossible_number_of_components_is_an_error() {
         assert!(matches!(Fit::of(&Moments::empty(4), 2), Err(Error::NoRows)));
         for components in [0, 5] {
-            let error = Fit::of(&moments(&[1.0; 8], 4), components).unwrap_err();
+            let error = Fit::of(&Moments::of_rows(&[1.0; 8], 4), components).unwrap_err();
             assert!(
                 matches!(error, Error::Components { .. }) && error.to_string().contains("ask for 1 to 4")
             );
@@ -387,46 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_are_those_by_definition_wherever_blocks_end() {
-        for count in [0, 1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS + 5] {
-            let fit = fit(&low_rank_and_noise(200), 64, 8);
-            let rows = low_rank_and_noise(count);
-            let scores = fit.project(&rows).unwrap();
-            assert_eq!(scores.len(), 8 * count);
-            for (row, scores) in rows.chunks(64).zip(scores.chunks(8)) {
-                let centred: Vec<f64> =
-                    row.iter().zip(&fit.mean).map(|(x, mean)| f64::from(*x) - mean).collect();
-                for (score, component) in scores.iter().zip(fit.components.chunks(64)) {
-                    let expected = dot(&centred, component);
-                    assert!((f64::from(*score) - expected).abs() <= 1e-6 * expected.abs() + 1e-12);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn all_components_together_give_the_rows_back() {
-        let rows = numbers(30 * 16);
-        let fit = fit(&rows, 16, 16);
-        for (row, scores) in rows.chunks(16).zip(fit.project(&rows).unwrap().chunks(16)) {
-            for (column, number) in row.iter().enumerate() {
-                let loadings = fit.components.chunks(16).map(|component| component[column]);
-                let sum: f64 = loadings.zip(scores).map(|(loading, score)| loading * f64::from(*score)).sum();
-                assert!((fit.mean[column] + sum - f64::from(*number)).abs() < 1e-6);
-            }
-        }
-    }
-
-    #[test]
-    fn the_mean_has_no_scores_and_half_a_row_is_refused() {
-        let fit = fit(&[1.0, 2.0, 3.0, 3.0, 0.0, 5.0, 2.0, 4.0, 1.0], 3, 2);
-        assert_eq!(fit.project(&[2.0, 2.0, 3.0]).unwrap(), [0.0, 0.0]);
-        assert!(fit.project(&[1.0, 2.0]).is_err());
-        assert!(Fit { components: vec![0.0; 5], ..fit }.project(&[1.0, 2.0, 3.0]).is_err());
-    }
-
-    #[test]
-    fn the_variances_are_listed_for_programs() {
+    fn the_csv_lists_all_variances() {
         let fit = Fit {
             mean: vec![0.0; 3],
             components: vec![0.0; 9],

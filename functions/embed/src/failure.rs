@@ -1,4 +1,4 @@
-//! What fails an invocation as a whole.
+//! Failures of a whole invocation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,21 @@ use std::sync::Arc;
 use fruitvec::error::Error;
 use lambda_runtime::Diagnostic;
 
-/// Why the invocation failed. Nothing of it is acknowledged: a queue delivers it again, Lambda invokes it again.
+/// The reason why a whole invocation failed.
+///
+/// Nothing is acknowledged. SQS redelivers a batch, and Lambda retries a direct invocation.
 #[derive(Clone)]
 pub enum Failure {
-    /// The event is none that we know.
+    /// The event is not supported.
     Event(Arc<Error>),
-    /// Nothing will work until a person acts; the error says what is wrong.
+    /// No retry can succeed until someone fixes the cause.
     Fatal(Arc<Error>),
-    /// An event that came directly, of which so many deliveries must be tried again; the error is that of the first.
+    /// A direct event has this many deliveries to retry. The error is that of the first.
     Retry(usize, Arc<Error>),
 }
 
 impl Failure {
-    /// The kind in a word, as Lambda tells it to whoever invoked.
+    /// Returns the error type that Lambda reports.
     fn kind(&self) -> &'static str {
         match self {
             Self::Event(_) => "Event",
@@ -32,12 +34,12 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event(error) | Self::Fatal(error) => error.fmt(f),
-            Self::Retry(count, error) => write!(f, "{count} to be tried again: {error}"),
+            Self::Retry(count, error) => write!(f, "{count} to be retried: {error}"),
         }
     }
 }
 
-/// For people, too: it is what the runtime logs.
+// The Lambda runtime logs the debug form, so it has to be readable.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {self}", self.kind())

@@ -1,37 +1,40 @@
-//! The function: built once, then invoked again and again.
+//! The function, built once per process and then invoked for each event.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use fruitvec::config::Config;
+use fruitvec::contract::event::{self, Delivery, Invocation, Message};
+use fruitvec::contract::model_card::ModelCard;
 use fruitvec::embed;
 use fruitvec::error::{Disposition, Error, Result};
-use fruitvec::event::{self, Delivery, Invocation, Message};
-use fruitvec::ingest::{Ingest, Outcome};
-use fruitvec::model::ModelCard;
-use fruitvec::store::Store;
+use fruitvec::ingest::Config;
+use fruitvec::ingest::{DeliveryOutcome, Ingest};
+use fruitvec::s3::client::Store;
 use lambda_runtime::LambdaEvent;
 use serde_json::value::RawValue;
 
-use crate::answer::Answer;
 use crate::batch::Batch;
 use crate::failure::Failure;
 use crate::models;
-use crate::report::Report;
+use crate::report::InvocationReport;
+use crate::response::Response;
 
-/// What all invocations share.
+/// The state that all invocations share.
 pub struct Function {
     ingest: Ingest,
-    /// What starting took, until the first invocation has told it.
+    /// The duration of the start, until the first invocation reports it.
     init: Mutex<Option<Duration>>,
 }
 
 impl Function {
-    /// Reads the settings, and loads, optimises and probes the model, which all takes place before the first event is asked for. `start`
-    /// is when the program began.
+    /// Reads the settings, then loads, optimises and probes the model.
+    ///
+    /// All of this happens before the first event is requested. `start` is the time at which the
+    /// program started.
     ///
     /// # Errors
-    /// [`Error::Config`] and [`Error::Model`] say what is missing or wrong.
+    /// [`Error::Config`] and [`Error::Model`] name the setting or the file that is missing or
+    /// invalid.
     pub async fn start(variable: impl Fn(&str) -> Option<String>, start: Instant) -> Result<Self> {
         let config = Config::read(&variable)?;
         let folder = models::folder(config.models_dir, &variable);
@@ -42,51 +45,56 @@ impl Function {
         Ok(Self { ingest, init: Mutex::new(Some(start.elapsed())) })
     }
 
-    /// Does what an event asks for, whole; see the README of `events/` for what it may be.
+    /// Handles an event. The README of `events/` lists the supported events.
     ///
     /// # Errors
     /// A [`Failure`] acknowledges nothing.
-    pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Failure> {
-        let end = end(event.context.deadline());
+    pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Response, Failure> {
+        let deadline = instant_of(event.context.deadline());
+        // A poisoned lock still contains a valid duration.
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut report = Report::new(init);
+        let mut report = InvocationReport::new(init);
         let invocation = event::invocation(event.payload.get());
-        let answer = match invocation.map_err(|error| Failure::Event(Arc::new(error))) {
-            Ok(Invocation::Messages(messages)) => self.messages(messages, end, &mut report).await,
-            Ok(Invocation::Deliveries(deliveries)) => self.deliveries(&deliveries, end, &mut report).await,
+        let response = match invocation.map_err(|error| Failure::Event(Arc::new(error))) {
+            Ok(Invocation::Messages(messages)) => self.messages(messages, deadline, &mut report).await,
+            Ok(Invocation::Deliveries(deliveries)) => {
+                self.deliveries(&deliveries, deadline, &mut report).await
+            }
             Err(failure) => Err(failure),
         };
+        // The metrics of a failed invocation count, too.
         report.print();
-        answer
+        response
     }
 
-    /// Each message fails alone; only what nothing will cure fails them all.
+    /// Ingests a batch, in which each message fails alone. A fatal error fails the whole batch.
     async fn messages(
         &self,
         messages: Vec<Message>,
-        end: Instant,
-        report: &mut Report,
-    ) -> Result<Answer, Failure> {
+        deadline: Instant,
+        report: &mut InvocationReport,
+    ) -> Result<Response, Failure> {
         let batch = Batch::of(messages);
-        let outcomes = self.ingest.ingest_until(&batch.deliveries, end).await;
-        for (place, (delivery, outcome)) in batch.deliveries.iter().zip(&outcomes).enumerate() {
-            report.delivery(delivery, batch.message_of(place), outcome);
+        let outcomes = self.ingest.ingest_until(&batch.deliveries, deadline).await;
+        for (index, (delivery, outcome)) in batch.deliveries.iter().zip(&outcomes).enumerate() {
+            report.delivery(delivery, batch.message_of(index), outcome);
         }
-        batch.unread().for_each(|(message, error)| report.unread(message, error));
+        batch.invalid().for_each(|(message, error)| report.invalid_message(message, error));
+        // A fatal error acknowledges nothing, because every later message would fail the same way.
         match fatal(&outcomes) {
             Some(error) => Err(Failure::Fatal(error)),
-            None => Ok(Answer::Batch { failures: batch.failures(&outcomes) }),
+            None => Ok(Response::Batch { failures: batch.failures(&outcomes) }),
         }
     }
 
-    /// There is no answer that says which part of an event failed, so all of it does; what is done already is then found done.
+    /// Ingests a direct event, which fails as a whole.
     async fn deliveries(
         &self,
         deliveries: &[Delivery],
-        end: Instant,
-        report: &mut Report,
-    ) -> Result<Answer, Failure> {
-        let outcomes = self.ingest.ingest_until(deliveries, end).await;
+        deadline: Instant,
+        report: &mut InvocationReport,
+    ) -> Result<Response, Failure> {
+        let outcomes = self.ingest.ingest_until(deliveries, deadline).await;
         deliveries
             .iter()
             .zip(&outcomes)
@@ -94,27 +102,30 @@ impl Function {
         if let Some(error) = fatal(&outcomes) {
             return Err(Failure::Fatal(error));
         }
+        // Lambda knows no partial failure of a direct event. Its retry finds the finished photos
+        // done.
         let failed: Vec<_> = failed(&outcomes).collect();
         match failed.first() {
             Some(first) => Err(Failure::Retry(failed.len(), Arc::clone(first))),
-            None => Ok(Answer::Outcomes(report.outcomes().clone())),
+            None => Ok(Response::Outcomes(report.outcomes().clone())),
         }
     }
 }
 
-fn failed(outcomes: &[Outcome]) -> impl Iterator<Item = &Arc<Error>> {
+fn failed(outcomes: &[DeliveryOutcome]) -> impl Iterator<Item = &Arc<Error>> {
     outcomes.iter().filter_map(|outcome| match outcome {
-        Outcome::Failed(error) => Some(error),
+        DeliveryOutcome::Failed(error) => Some(error),
         _ => None,
     })
 }
 
-fn fatal(outcomes: &[Outcome]) -> Option<Arc<Error>> {
+fn fatal(outcomes: &[DeliveryOutcome]) -> Option<Arc<Error>> {
     failed(outcomes).find(|error| error.disposition() == Disposition::Fatal).cloned()
 }
 
-/// When an invocation ends, on the clock that measures; Lambda tells it on the one of the wall.
-fn end(deadline: SystemTime) -> Instant {
+/// Converts Lambda's deadline from the wall clock to the monotonic clock.
+fn instant_of(deadline: SystemTime) -> Instant {
+    // A deadline in the past becomes the present, which `Deadline` treats as no deadline.
     let now = Instant::now();
     let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
     now.checked_add(left).unwrap_or(now)

@@ -1,29 +1,29 @@
-//! The Lambda function `embed`: events of S3 become rows, rejects and removals, by the library's
-//! [`Ingest`](fruitvec::ingest::Ingest).
+//! The Lambda function `embed` turns S3 events into rows, rejects and removals.
 //!
 //! ```text
-//! event ──▶ function ──▶ batch ──▶ ingest (library) ──▶ batch ──▶ answer
-//!                                        └──▶ report: a log line a photo, a metrics line an invocation
+//! event ──▶ function ──▶ batch ──▶ ingest (library) ──▶ batch ──▶ response
+//!                                        └──▶ report: a log line per photo, metrics per invocation
 //! ```
 //!
-//! Settings are those of [`fruitvec::config`]; where the model lies is [`models`]. Events are those of the folder `events/`, whose
-//! README plays each of them.
+//! The work itself is done by [`Ingest`](fruitvec::ingest::Ingest). The settings are those of
+//! [`fruitvec::config`], and [`models`] locates the model. The folder `events/` has an example of
+//! each supported event.
 //!
-//! What is promised:
+//! The function guarantees:
 //!
-//! * Nothing is acknowledged that is not durably in S3. A message of a queue that failed is named in the answer; an event that came
-//!   directly fails as a whole.
-//! * One bad message or photo costs no other.
-//! * An invocation ends before Lambda ends it. What there was no time for is handed back, and goes first when it comes again.
+//! * Nothing is acknowledged before it is durably stored in S3. Failed SQS messages go into
+//!   `batchItemFailures`; a direct event fails as a whole.
+//! * A bad message or photo affects no other.
+//! * An invocation finishes before its timeout. The photos it had no time for are redelivered, and
+//!   then come first.
 
-#[path = "response.rs"]
-mod answer;
 mod batch;
 mod failure;
 mod function;
 pub mod models;
 mod report;
+mod response;
 
-pub use answer::Answer;
 pub use failure::Failure;
 pub use function::Function;
+pub use response::Response;

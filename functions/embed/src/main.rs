@@ -1,4 +1,4 @@
-//! The Lambda function `embed`: everything is built before the first event is asked for.
+//! The Lambda function `embed`: loads everything, then requests the first event.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use fruitvec::config::from_environment;
 use fruitvec_embed::Function;
 use lambda_runtime::{Error, run, service_fn, tracing};
 
-// One thread for the network is enough; pictures have threads of their own.
+// One thread is enough for the network, because photos are decoded and embedded on other threads.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let start = Instant::now();

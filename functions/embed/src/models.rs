@@ -1,18 +1,21 @@
-//! Where the model lies: beside the program, in the package that was deployed.
+//! Locates the model in the deployment package.
 
 use std::path::PathBuf;
 
-/// Where Lambda unpacks what was deployed.
+/// The folder into which Lambda unpacks the deployment package.
 const TASK_ROOT: &str = "/var/task";
-/// The variable that says where, if it is another place.
+/// The variable that names this folder if it is a different one.
 const LAMBDA_TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
 
-/// The folder of models: the one that is set ([`fruitvec::config::MODELS_DIR`]), else `models` in `/var/task`, else in
-/// `$LAMBDA_TASK_ROOT`; only a folder that is set need not exist, for then its absence is told.
-pub fn folder(set: Option<PathBuf>, variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+/// Returns the folder of models, or `None` if none was found.
+///
+/// A configured folder ([`fruitvec::config::MODELS_DIR`]) takes precedence and need not exist:
+/// loading the model then reports that it is missing. Otherwise the folder is `models` in
+/// `/var/task`, or in `$LAMBDA_TASK_ROOT`.
+pub fn folder(configured: Option<PathBuf>, variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let root = variable(LAMBDA_TASK_ROOT).map(PathBuf::from);
     let roots = [Some(PathBuf::from(TASK_ROOT)), root].into_iter().flatten();
-    set.or_else(|| roots.map(|root| root.join("models")).find(|folder| folder.is_dir()))
+    configured.or_else(|| roots.map(|root| root.join("models")).find(|folder| folder.is_dir()))
 }
 
 #[cfg(test)]
@@ -20,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_that_is_set_comes_first_and_need_not_exist() {
+    fn a_configured_folder_takes_precedence_and_need_not_exist() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("models")).unwrap();
         let variable = |_: &str| Some(root.path().to_str().unwrap().to_owned());
@@ -28,11 +31,11 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_beside_the_program_is_found() {
+    fn the_folder_in_the_deployment_package_is_found() {
         let root = tempfile::tempdir().unwrap();
         let variable =
             |name: &str| (name == "LAMBDA_TASK_ROOT").then(|| root.path().to_str().unwrap().to_owned());
-        assert_eq!(folder(None, variable), None, "it is not there yet");
+        assert_eq!(folder(None, variable), None, "it does not exist yet");
         std::fs::create_dir(root.path().join("models")).unwrap();
         assert_eq!(folder(None, variable), Some(root.path().join("models")));
     }

@@ -1,28 +1,29 @@
-//! What the function tells of its work: a log line for each photo, a metrics line for each invocation.
+//! Reports a log line per photo and a metrics line per invocation.
 //!
-//! Neither holds anything of a photo's content, nor credentials: a key, an id, an outcome, a reason in a word, and times.
+//! Neither contains any part of a photo's content, or credentials. They contain keys, ids,
+//! outcomes, reject codes and times.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write;
 use std::time::Duration;
 
+use fruitvec::contract::event::{Change, Delivery};
+use fruitvec::contract::photo::Photo;
 use fruitvec::error::{Disposition, Error};
-use fruitvec::event::{Change, Delivery};
-use fruitvec::ingest::{Outcome, Took};
+use fruitvec::ingest::{DeliveryOutcome, StageTimings};
 use fruitvec::metrics::Metrics;
-use fruitvec::photo::Photo;
 
-/// The outcomes of one invocation as they are told: lines are logged at once, metrics are kept until [`Report::print`].
+/// Collects the metrics of one invocation, and logs each photo as soon as its outcome is known.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct InvocationReport {
     metrics: Metrics,
     outcomes: BTreeMap<&'static str, usize>,
-    /// The parts whose writing is counted.
+    /// The parts whose write time is already counted. The photos of a part share it.
     parts: HashSet<String>,
 }
 
-impl Report {
-    /// `init` is what starting took, told by the first invocation only.
+impl InvocationReport {
+    /// Creates a report. `init` is the duration of the start, which only the first invocation
+    /// reports.
     pub(crate) fn new(init: Option<Duration>) -> Self {
         let mut metrics = Metrics::new("embed");
         if let Some(init) = init {
@@ -31,56 +32,54 @@ impl Report {
         Self { metrics, outcomes: BTreeMap::new(), parts: HashSet::new() }
     }
 
-    /// Logs what became of a delivery, and counts it.
-    pub(crate) fn delivery(&mut self, delivery: &Delivery, message: Option<&str>, outcome: &Outcome) {
+    /// Logs and counts the outcome of a delivery.
+    pub(crate) fn delivery(&mut self, delivery: &Delivery, message: Option<&str>, outcome: &DeliveryOutcome) {
         *self.outcomes.entry(name(outcome)).or_default() += 1;
         self.count(outcome);
         log(delivery, message, outcome);
     }
 
-    /// Logs and counts a message that can't be read.
-    pub(crate) fn unread(&mut self, message: &str, error: &Error) {
+    /// Logs and counts a message that is not an event.
+    pub(crate) fn invalid_message(&mut self, message: &str, error: &Error) {
         self.metrics.count("retried", 1.0);
         tracing::warn!(message_id = message, outcome = "retried", %error, "message");
     }
 
-    /// How many deliveries had which outcome.
+    /// Returns the number of deliveries per outcome.
     pub(crate) fn outcomes(&self) -> &BTreeMap<&'static str, usize> {
         &self.outcomes
     }
 
     /// Prints the metrics.
     pub(crate) fn print(&self) {
-        if let Some(line) = self.metrics.line() {
-            // Who does not listen any more need not be told.
-            let _ = writeln!(std::io::stdout(), "{line}");
-        }
+        self.metrics.print();
     }
 
-    fn count(&mut self, outcome: &Outcome) {
+    fn count(&mut self, outcome: &DeliveryOutcome) {
         match outcome {
-            Outcome::Embedded { took, part, .. } => {
+            DeliveryOutcome::Embedded { timings, part, .. } => {
                 self.metrics.count(name(outcome), 1.0);
-                let write = self.parts.insert(part.embeddings_key()).then_some(took.write);
-                self.times(&Took { write: write.unwrap_or_default(), ..*took });
+                // Counted once per part. Otherwise ten photos of a part would count as ten writes.
+                let write = self.parts.insert(part.embeddings_key()).then_some(timings.write);
+                self.times(&StageTimings { write: write.unwrap_or_default(), ..*timings });
             }
-            Outcome::Rejected { rejection, took, .. } => {
+            DeliveryOutcome::Rejected { rejection, timings, .. } => {
                 self.metrics.count(name(outcome), 1.0);
                 self.metrics.count(format!("rejected_{}", rejection.code), 1.0);
-                self.times(took);
+                self.times(timings);
             }
-            Outcome::Gone | Outcome::Removed => self.metrics.count(name(outcome), 1.0),
-            Outcome::Failed(error) if error.disposition() == Disposition::Retry => {
+            DeliveryOutcome::Gone | DeliveryOutcome::Removed => self.metrics.count(name(outcome), 1.0),
+            DeliveryOutcome::Failed(error) if error.disposition() == Disposition::Retry => {
                 self.metrics.count(name(outcome), 1.0);
             }
-            // Fatal errors are counted by Lambda itself: the invocation fails.
-            Outcome::Failed(_) | Outcome::StillThere | Outcome::Ignored => (),
+            // A fatal error fails the invocation, and Lambda counts that.
+            DeliveryOutcome::Failed(_) | DeliveryOutcome::StillThere | DeliveryOutcome::Ignored => (),
         }
     }
 
-    /// The stages that there were.
-    fn times(&mut self, took: &Took) {
-        for (name, time) in stages(took) {
+    /// Adds the times of the stages that took place.
+    fn times(&mut self, timings: &StageTimings) {
+        for (name, time) in stages(timings) {
             if let Some(time) = time {
                 self.metrics.milliseconds(name, time);
             }
@@ -88,32 +87,36 @@ impl Report {
     }
 }
 
-/// An outcome's name in the log and, where it has one, its metric.
-fn name(outcome: &Outcome) -> &'static str {
+/// Returns the name of an outcome in the log, which is also that of its metric.
+fn name(outcome: &DeliveryOutcome) -> &'static str {
     match outcome {
-        Outcome::Embedded { already: false, .. } => "embedded",
-        Outcome::Embedded { already: true, .. } => "already_there",
-        Outcome::Rejected { .. } => "rejected",
-        Outcome::Gone => "gone",
-        Outcome::Removed => "removed",
-        Outcome::StillThere => "still_there",
-        Outcome::Ignored => "ignored",
-        Outcome::Failed(error) if error.disposition() == Disposition::Retry => "retried",
-        Outcome::Failed(_) => "fatal",
+        DeliveryOutcome::Embedded { already: false, .. } => "embedded",
+        DeliveryOutcome::Embedded { already: true, .. } => "already_there",
+        DeliveryOutcome::Rejected { .. } => "rejected",
+        DeliveryOutcome::Gone => "gone",
+        DeliveryOutcome::Removed => "removed",
+        DeliveryOutcome::StillThere => "still_there",
+        DeliveryOutcome::Ignored => "ignored",
+        DeliveryOutcome::Failed(error) if error.disposition() == Disposition::Retry => "retried",
+        DeliveryOutcome::Failed(_) => "fatal",
     }
 }
 
-fn log(delivery: &Delivery, message_id: Option<&str>, outcome: &Outcome) {
-    let (mut photo, mut code, mut part, mut stage, mut failed) = (None, None, None, Took::default(), None);
+fn log(delivery: &Delivery, message_id: Option<&str>, outcome: &DeliveryOutcome) {
+    let (mut photo, mut code, mut part, mut stage, mut failed) =
+        (None, None, None, StageTimings::default(), None);
     match outcome {
-        Outcome::Embedded { photo: embedded, part: written, took, .. } => {
-            (photo, part, stage) = (Some(embedded), Some(written.embeddings_key()), *took);
+        DeliveryOutcome::Embedded { photo: embedded, part: written, timings, .. } => {
+            (photo, part, stage) = (Some(embedded), Some(written.embeddings_key()), *timings);
         }
-        Outcome::Rejected { photo: rejected, rejection, took } => {
-            (photo, code, stage) = (Some(rejected), Some(rejection.code.as_str()), *took);
+        DeliveryOutcome::Rejected { photo: rejected, rejection, timings } => {
+            (photo, code, stage) = (Some(rejected), Some(rejection.code.as_str()), *timings);
         }
-        Outcome::Failed(error) => failed = Some(error),
-        Outcome::Gone | Outcome::Removed | Outcome::StillThere | Outcome::Ignored => (),
+        DeliveryOutcome::Failed(error) => failed = Some(error),
+        DeliveryOutcome::Gone
+        | DeliveryOutcome::Removed
+        | DeliveryOutcome::StillThere
+        | DeliveryOutcome::Ignored => (),
     }
     let photo_id = photo.map(Photo::id).map(|id| id.to_string());
     let error = failed.map(ToString::to_string);
@@ -122,6 +125,7 @@ fn log(delivery: &Delivery, message_id: Option<&str>, outcome: &Outcome) {
         Change::Created => "created",
         Change::Removed => "removed",
     };
+    // `tracing` needs the level at compile time, so each level is a separate call.
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -149,14 +153,15 @@ fn log(delivery: &Delivery, message_id: Option<&str>, outcome: &Outcome) {
     }
 }
 
-/// The stages of a photo, by the name of their metric; none that there was not.
-fn stages(took: &Took) -> [(&'static str, Option<f64>); 4] {
-    let Took { fetch, decode, embed, write } = *took;
+/// Returns the time of each stage by the name of its metric, or `None` for a stage that was
+/// skipped.
+fn stages(timings: &StageTimings) -> [(&'static str, Option<f64>); 4] {
+    let StageTimings { fetch, decode, embed, write } = *timings;
     [("fetch_ms", fetch), ("decode_ms", decode), ("embed_ms", embed), ("write_ms", write)]
         .map(|(name, time)| (name, (!time.is_zero()).then(|| milliseconds(time))))
 }
 
-/// To the microsecond: more is noise.
+/// Converts to milliseconds, rounded to a microsecond.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
@@ -165,8 +170,8 @@ fn milliseconds(time: Duration) -> f64 {
 mod tests {
     use std::sync::Arc;
 
-    use fruitvec::partition::{Part, PartName, Partition};
-    use fruitvec::reject::{RejectCode, Rejection};
+    use fruitvec::contract::layout::{Part, PartName, Partition};
+    use fruitvec::rejection::{RejectCode, Rejection};
     use serde_json::{Value, json};
     use time::OffsetDateTime;
     use time::macros::date;
@@ -183,19 +188,19 @@ mod tests {
         }
     }
 
-    fn took(milliseconds: [u64; 4]) -> Took {
+    fn timings(milliseconds: [u64; 4]) -> StageTimings {
         let [fetch, decode, embed, write] = milliseconds.map(Duration::from_millis);
-        Took { fetch, decode, embed, write }
+        StageTimings { fetch, decode, embed, write }
     }
 
-    fn embedded(key: &str, already: bool, milliseconds: [u64; 4]) -> Outcome {
+    fn embedded(key: &str, already: bool, milliseconds: [u64; 4]) -> DeliveryOutcome {
         let partition = Partition { model: "toy".into(), date: date!(2026 - 11 - 24) };
         let part = Part { partition, name: PartName::of([]) };
-        Outcome::Embedded { photo: photo(key), part, already, took: took(milliseconds) }
+        DeliveryOutcome::Embedded { photo: photo(key), part, already, timings: timings(milliseconds) }
     }
 
-    fn told(init: Option<Duration>, outcomes: &[Outcome]) -> Value {
-        let mut report = Report::new(init);
+    fn reported(init: Option<Duration>, outcomes: &[DeliveryOutcome]) -> Value {
+        let mut report = InvocationReport::new(init);
         let delivery = Delivery {
             bucket: "photos".into(),
             key: "a".into(),
@@ -209,35 +214,35 @@ mod tests {
     #[test]
     fn outcomes_and_stages_become_metrics_and_a_shared_part_is_written_once() {
         let rejection = Rejection::new(RejectCode::Truncated, "half");
-        let metrics = told(
+        let metrics = reported(
             Some(Duration::from_micros(80_250)),
             &[
                 embedded("a", false, [3, 1, 20, 9]),
                 embedded("b", false, [4, 2, 21, 9]),
-                Outcome::Rejected { photo: photo("c"), rejection, took: took([5, 1, 0, 7]) },
-                Outcome::Gone,
-                Outcome::StillThere,
-                Outcome::Ignored,
-                Outcome::Failed(Arc::new(Error::OutOfTime("late".into()))),
-                Outcome::Failed(Arc::new(Error::Config("wrong".into()))),
+                DeliveryOutcome::Rejected { photo: photo("c"), rejection, timings: timings([5, 1, 0, 7]) },
+                DeliveryOutcome::Gone,
+                DeliveryOutcome::StillThere,
+                DeliveryOutcome::Ignored,
+                DeliveryOutcome::Failed(Arc::new(Error::OutOfTime("late".into()))),
+                DeliveryOutcome::Failed(Arc::new(Error::Config("wrong".into()))),
             ],
         );
-        let wanted = json!({
+        let expected = json!({
             "function": "embed", "init_ms": 80.25, "embedded": 2.0, "rejected": 1.0, "rejected_truncated": 1.0, "gone": 1.0,
             "retried": 1.0, "fetch_ms": [3.0, 4.0, 5.0], "decode_ms": [1.0, 2.0, 1.0], "embed_ms": [20.0, 21.0],
             "write_ms": [9.0, 7.0], "_aws": metrics["_aws"],
         });
-        assert_eq!(metrics, wanted);
+        assert_eq!(metrics, expected);
     }
 
     #[test]
-    fn a_batch_that_was_delivered_twice_is_told_as_such() {
-        assert_eq!(told(None, &[embedded("a", true, [3, 1, 20, 9])])["already_there"], 1.0);
+    fn a_redelivered_photo_is_counted_as_already_there() {
+        assert_eq!(reported(None, &[embedded("a", true, [3, 1, 20, 9])])["already_there"], 1.0);
     }
 
     #[test]
     fn an_invocation_without_work_has_no_metrics() {
-        assert_eq!(told(None, &[]), Value::Null);
-        assert_eq!(told(None, &[Outcome::Ignored]), Value::Null);
+        assert_eq!(reported(None, &[]), Value::Null);
+        assert_eq!(reported(None, &[DeliveryOutcome::Ignored]), Value::Null);
     }
 }

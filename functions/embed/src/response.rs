@@ -1,27 +1,29 @@
-//! What the function answers when it has not failed.
+//! The response of an invocation that did not fail.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// The answer to an invocation.
+/// The response to an invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
-    /// To a batch of a queue: what Lambda leaves in it. Source: "Reporting batch item failures" in the AWS Lambda developer guide.
+pub enum Response {
+    /// The response to an SQS batch, after which Lambda deletes all messages that it does not list.
+    ///
+    /// Source: "Reporting batch item failures" in the AWS Lambda developer guide.
     Batch {
-        /// The messages that failed; all others are deleted.
+        /// The messages that failed.
         #[serde(rename = "batchItemFailures")]
         failures: Vec<ItemFailure>,
     },
-    /// To an event of S3 that came directly: how many photos had which outcome, as the log names it.
+    /// The response to a direct S3 event: the number of photos per outcome, named as in the log.
     Outcomes(BTreeMap<&'static str, usize>),
 }
 
 /// One message that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ItemFailure {
-    /// Its id, as the batch had it.
+    /// The message's id in the batch.
     #[serde(rename = "itemIdentifier")]
     pub id: String,
 }
@@ -31,14 +33,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_written_as_lambda_reads_them() {
-        let written = |answer: &Answer| serde_json::to_string(answer).unwrap();
+    fn responses_have_the_format_that_lambda_expects() {
+        let json = |response: &Response| serde_json::to_string(response).unwrap();
         let failures = vec![ItemFailure { id: "059f36b4".into() }];
         assert_eq!(
-            written(&Answer::Batch { failures }),
+            json(&Response::Batch { failures }),
             r#"{"batchItemFailures":[{"itemIdentifier":"059f36b4"}]}"#
         );
-        assert_eq!(written(&Answer::Batch { failures: Vec::new() }), r#"{"batchItemFailures":[]}"#);
-        assert_eq!(written(&Answer::Outcomes([("embedded", 1)].into())), r#"{"embedded":1}"#);
+        assert_eq!(json(&Response::Batch { failures: Vec::new() }), r#"{"batchItemFailures":[]}"#);
+        assert_eq!(json(&Response::Outcomes([("embedded", 1)].into())), r#"{"embedded":1}"#);
     }
 }

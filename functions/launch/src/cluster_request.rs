@@ -1,6 +1,7 @@
-//! What a cluster is: the whole request of `RunJobFlow`, a pure function of settings and launch.
+//! Builds the `RunJobFlow` request of a cluster from the settings and a launch.
 //!
-//! One call has everything, the steps too: a cluster that is started and then forgotten still does its work and ends.
+//! The request includes the steps. A cluster that was started but never recorded therefore still
+//! does its work and terminates.
 
 use aws_sdk_emr::operation::run_job_flow::RunJobFlowInput;
 use aws_sdk_emr::operation::run_job_flow::builders::RunJobFlowInputBuilder;
@@ -13,19 +14,21 @@ use aws_sdk_emr::types::{
     SpotProvisioningAllocationStrategy, SpotProvisioningSpecification, SpotProvisioningTimeoutAction,
     SpotResizingSpecification, StepConfig, Tag,
 };
-use fruitvec::config::{MAX_DECODED_BYTES, MAX_PHOTO_BYTES, MAX_PHOTO_PIXELS};
+use fruitvec_core::config::{MAX_DECODED_BYTES, MAX_PHOTO_BYTES, MAX_PHOTO_PIXELS};
 
+use crate::cluster::DEPLOYMENT_TAG;
 use crate::config::Config;
-use crate::job::{Launch, NAME_PREFIX, Parameter};
+use crate::launch_request::{Launch, NAME_PREFIX, Parameter};
 
-/// The tag by which a cluster is known as this deployment's: its value is the results bucket, which no other has.
-pub const DEPLOYMENT_TAG: &str = "fruitvec-results";
-/// How long spot machines are waited for: when the cluster starts, then it goes on demand; later, then it works with what it has.
-const SPOT_MINUTES: i32 = 10;
+/// How long EMR waits for spot capacity, in minutes.
+///
+/// After this time, a starting cluster switches to on-demand capacity. A running cluster continues
+/// with the machines it has.
+const SPOT_TIMEOUT_MINUTES: i32 = 10;
 
-/// The request that starts the cluster of a launch.
+/// Returns the request that starts the cluster of a launch.
 #[must_use]
-pub fn specification(config: &Config, launch: &Launch, attempt: u32) -> RunJobFlowInputBuilder {
+pub fn cluster_request(config: &Config, launch: &Launch, attempt: u32) -> RunJobFlowInputBuilder {
     RunJobFlowInput::builder()
         .name(launch.cluster(attempt))
         .release_label(&config.release)
@@ -35,22 +38,23 @@ pub fn specification(config: &Config, launch: &Launch, attempt: u32) -> RunJobFl
         .job_flow_role(&config.instance_profile)
         .set_security_configuration(config.security_configuration.clone())
         .visible_to_all_users(true)
-        .instances(machines(config))
-        .managed_scaling_policy(limits(config))
+        .instances(instances(config))
+        .managed_scaling_policy(scaling_policy(config))
         .scale_down_behavior(ScaleDownBehavior::TerminateAtTaskCompletion)
-        // Idle is a cluster without a YARN application: the driver opens its Spark context before anything else.
+        // A cluster without a YARN application counts as idle, so the driver opens its Spark
+        // context first.
         .auto_termination_policy(
             AutoTerminationPolicy::builder().idle_timeout(config.idle.as_secs().cast_signed()).build(),
         )
-        .set_configurations(Some(settings(config)))
+        .set_configurations(Some(configurations(config)))
         .bootstrap_actions(bootstrap(config))
         .steps(step(config, launch))
         .step_concurrency_level(1)
         .set_tags(Some(tags(config, launch)))
 }
 
-fn machines(config: &Config) -> JobFlowInstancesConfig {
-    let on_demand = InstanceFleetConfig::builder()
+fn instances(config: &Config) -> JobFlowInstancesConfig {
+    let primary = InstanceFleetConfig::builder()
         .name("primary")
         .instance_fleet_type(InstanceFleetType::Master)
         .target_on_demand_capacity(1)
@@ -60,20 +64,23 @@ fn machines(config: &Config) -> JobFlowInstancesConfig {
     let task =
         (config.task_units > 0).then(|| workers(config, "task", InstanceFleetType::Task, config.task_units));
     JobFlowInstancesConfig::builder()
-        .set_instance_fleets(Some([on_demand, core].into_iter().chain(task).collect()))
+        .set_instance_fleets(Some([primary, core].into_iter().chain(task).collect()))
         .set_ec2_subnet_ids(Some(config.subnets.clone()))
         .keep_job_flow_alive_when_no_steps(false)
         .termination_protected(false)
         .build()
 }
 
-/// A fleet on spot, of several types, so that no shortage of one stops it; where there is no spot at all, it begins on demand.
+/// Returns a fleet of spot machines.
+///
+/// It has several types, so that a shortage of one does not stop it. Without any spot capacity, it
+/// starts on demand.
 fn workers(config: &Config, name: &str, kind: InstanceFleetType, units: i32) -> InstanceFleetConfig {
     let types = config.worker_types.iter().map(|worker| {
         InstanceTypeConfig::builder().instance_type(&worker.name).weighted_capacity(worker.units).build()
     });
     let spot = SpotProvisioningSpecification::builder()
-        .timeout_duration_minutes(SPOT_MINUTES)
+        .timeout_duration_minutes(SPOT_TIMEOUT_MINUTES)
         .timeout_action(SpotProvisioningTimeoutAction::SwitchToOnDemand)
         .allocation_strategy(SpotProvisioningAllocationStrategy::PriceCapacityOptimized)
         .build();
@@ -81,7 +88,7 @@ fn workers(config: &Config, name: &str, kind: InstanceFleetType, units: i32) -> 
         .allocation_strategy(OnDemandProvisioningAllocationStrategy::LowestPrice)
         .build();
     let resize = SpotResizingSpecification::builder()
-        .timeout_duration_minutes(SPOT_MINUTES)
+        .timeout_duration_minutes(SPOT_TIMEOUT_MINUTES)
         .allocation_strategy(SpotProvisioningAllocationStrategy::PriceCapacityOptimized)
         .build();
     InstanceFleetConfig::builder()
@@ -102,22 +109,21 @@ fn workers(config: &Config, name: &str, kind: InstanceFleetType, units: i32) -> 
         .build()
 }
 
-/// Core workers stay as many as they are; only task workers come and go, and only on spot: without the limit of 0, managed scaling
-/// would add machines on demand first.
-fn limits(config: &Config) -> ManagedScalingPolicy {
+/// Scales task workers only, on spot capacity only.
+fn scaling_policy(config: &Config) -> ManagedScalingPolicy {
     let limits = ComputeLimits::builder()
         .unit_type(ComputeLimitsUnitType::InstanceFleetUnits)
         .minimum_capacity_units(config.core_units)
         .maximum_capacity_units(config.max_units)
         .maximum_core_capacity_units(config.core_units)
+        // Without this limit, managed scaling would add on-demand machines first.
         .maximum_on_demand_capacity_units(0)
         .build();
     ManagedScalingPolicy::builder().compute_limits(limits).build()
 }
 
-/// Spark's and YARN's settings. Each task is a worker process with one thread, so it must have a core, and YARN must count cores:
-/// by itself it counts memory only.
-fn settings(config: &Config) -> Vec<Configuration> {
+/// Returns the configuration of Spark and YARN.
+fn configurations(config: &Config) -> Vec<Configuration> {
     let executor = config.executor;
     let spark = [
         ("spark.dynamicAllocation.enabled", "true".to_owned()),
@@ -131,7 +137,7 @@ fn settings(config: &Config) -> Vec<Configuration> {
         .fold(Configuration::builder().classification("spark-defaults"), |configuration, (name, value)| {
             configuration.properties(name, value)
         });
-    // A backfill must take in just what the function embed takes in.
+    // A backfill must accept exactly the photos that embed accepts.
     let photo_limits = [
         (MAX_PHOTO_BYTES, config.limits.bytes),
         (MAX_PHOTO_PIXELS, config.limits.pixels),
@@ -140,6 +146,8 @@ fn settings(config: &Config) -> Vec<Configuration> {
     let spark = photo_limits.into_iter().fold(spark, |configuration, (name, limit)| {
         configuration.properties(format!("spark.executorEnv.{name}"), limit.to_string())
     });
+    // Each task is a worker process with one thread and needs a core. By default, YARN allocates by
+    // memory only, so it must be configured to count cores too.
     let yarn = Configuration::builder().classification("capacity-scheduler").properties(
         "yarn.scheduler.capacity.resource-calculator",
         "org.apache.hadoop.yarn.util.resource.DominantResourceCalculator",
@@ -147,7 +155,9 @@ fn settings(config: &Config) -> Vec<Configuration> {
     vec![spark.build(), yarn.build()]
 }
 
-/// The primary fetches worker and model before it takes the step; Spark carries them to the other machines.
+/// Returns the bootstrap action, which downloads the worker and the model.
+///
+/// Only the primary node needs them, because Spark distributes them to the other machines.
 fn bootstrap(config: &Config) -> BootstrapActionConfig {
     let script = ScriptBootstrapActionConfig::builder()
         .path(format!("{}/bootstrap.sh", config.artifacts))
@@ -157,18 +167,20 @@ fn bootstrap(config: &Config) -> BootstrapActionConfig {
     BootstrapActionConfig::builder().name("fruitvec").script_bootstrap_action(script).build()
 }
 
-/// The driver runs on the primary, the one machine that spot can't take away.
+/// Returns the step that runs the job.
 fn step(config: &Config, launch: &Launch) -> StepConfig {
     let script = format!("{}/rebuild.py", config.artifacts);
     let run = launch.run();
+    // In client mode the driver runs on the primary node, the only machine that is never a spot
+    // machine.
     let fixed =
         ["spark-submit", "--deploy-mode", "client", &script, "--job", launch.job.as_str(), "--run", &run];
     let buckets =
         ["--photos", &config.photos_bucket, "--results", &config.results_bucket, "--model", &config.model];
-    let given = launch.parameters.iter().map(|(name, parameter)| option(name, parameter));
+    let options = launch.parameters.iter().map(|(name, parameter)| option(name, parameter));
     let jar = HadoopJarStepConfig::builder()
         .jar("command-runner.jar")
-        .set_args(Some(fixed.into_iter().chain(buckets).map(str::to_owned).chain(given).collect()));
+        .set_args(Some(fixed.into_iter().chain(buckets).map(str::to_owned).chain(options).collect()));
     StepConfig::builder()
         .name(format!("{NAME_PREFIX}{}", launch.job.as_str()))
         .action_on_failure(ActionOnFailure::TerminateCluster)
@@ -176,11 +188,12 @@ fn step(config: &Config, launch: &Launch) -> StepConfig {
         .build()
 }
 
-/// `--retry-rejects` or `--retry-rejects=truncated`: in one word, so that no value is taken for an option.
+/// Returns an option such as `--retry-rejects` or `--retry-rejects=truncated`.
 fn option(name: &str, parameter: &Parameter) -> String {
     let name = name.replace('_', "-");
     match parameter {
         Parameter::Flag => format!("--{name}"),
+        // As a single argument, a value can't be mistaken for another option.
         Parameter::Value(value) => format!("--{name}={value}"),
     }
 }
@@ -206,16 +219,16 @@ mod tests {
     use super::*;
     use crate::config::{self, tests::read};
 
-    /// Set to write the snapshots anew: look at what changed before it is committed.
+    /// Set this variable to update the snapshots, then review the changes.
     const UPDATE: &str = "FRUITVEC_UPDATE_SNAPSHOTS";
 
-    /// Keeps what is about to be sent.
+    /// Records the body of a request and stops it from being sent.
     #[derive(Debug, Clone, Default)]
-    struct Wire(Arc<Mutex<Option<Vec<u8>>>>);
+    struct RequestRecorder(Arc<Mutex<Option<Vec<u8>>>>);
 
-    impl Intercept for Wire {
+    impl Intercept for RequestRecorder {
         fn name(&self) -> &'static str {
-            "Wire"
+            "RequestRecorder"
         }
 
         fn read_before_transmit(
@@ -225,23 +238,23 @@ mod tests {
             _: &mut ConfigBag,
         ) -> Result<(), BoxError> {
             *self.0.lock().unwrap() = context.request().body().bytes().map(<[u8]>::to_vec);
-            Err("it was only to be seen".into())
+            Err("recorded, not sent".into())
         }
     }
 
-    /// The request as it would go over the wire.
-    async fn sent(config: &Config, event: &Value, attempt: u32) -> Value {
-        let wire = Wire::default();
+    /// Returns the body of the request as it would be sent.
+    async fn request_body(config: &Config, event: &Value, attempt: u32) -> Value {
+        let recorder = RequestRecorder::default();
         let settings = aws_sdk_emr::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-3"))
             .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
             .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .interceptor(wire.clone());
+            .interceptor(recorder.clone());
         let client = aws_sdk_emr::Client::from_conf(settings.build());
         let launch = Launch::parse(event.as_object().unwrap()).unwrap();
-        specification(config, &launch, attempt).send_with(&client).await.unwrap_err();
-        let body = wire.0.lock().unwrap().take().unwrap();
+        cluster_request(config, &launch, attempt).send_with(&client).await.unwrap_err();
+        let body = recorder.0.lock().unwrap().take().unwrap();
         serde_json::from_slice(&body).unwrap()
     }
 
@@ -251,25 +264,25 @@ mod tests {
         if std::env::var_os(UPDATE).is_some() {
             std::fs::write(&path, &found).unwrap();
         }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
-            kept == found,
-            "{}: {UPDATE}=1 writes it anew; what would be sent is\n{found}",
+            expected == found,
+            "{} differs, {UPDATE}=1 updates it; the request would be\n{found}",
             path.display()
         );
     }
 
     #[tokio::test]
-    async fn each_job_s_cluster_is_as_its_snapshot_has_it() {
+    async fn the_request_of_each_job_matches_its_snapshot() {
         let config = read(&[]).unwrap();
         for job in ["backfill", "pca", "rebuild"] {
             let event = json!({"job": job, "scheduled_time": "2026-11-24T03:00:00Z"});
-            assert_snapshot(job, &sent(&config, &event, 1).await);
+            assert_snapshot(job, &request_body(&config, &event, 1).await);
         }
     }
 
     #[tokio::test]
-    async fn everything_can_be_set() {
+    async fn every_setting_changes_the_request() {
         let config = read(&[
             (config::RELEASE, "emr-7.9.0"),
             (config::SUBNETS, "subnet-9f"),
@@ -290,13 +303,13 @@ mod tests {
         ]);
         let event = json!({"job": "rebuild", "scheduled_time": "2026-11-24T03:00:00Z", "full": true, "yes": true,
             "retry_rejects": "truncated", "components": 5});
-        assert_snapshot("unusual", &sent(&config.unwrap(), &event, 2).await);
+        assert_snapshot("unusual", &request_body(&config.unwrap(), &event, 2).await);
     }
 
     #[tokio::test]
-    async fn a_cluster_ends_by_itself_in_three_ways() {
+    async fn a_cluster_terminates_after_its_steps_when_idle_and_on_failure() {
         let event = json!({"job": "pca", "scheduled_time": "2026-11-24T03:00:00Z"});
-        let request = sent(&read(&[]).unwrap(), &event, 1).await;
+        let request = request_body(&read(&[]).unwrap(), &event, 1).await;
         assert_eq!(request["Instances"]["KeepJobFlowAliveWhenNoSteps"], false);
         assert_eq!(request["AutoTerminationPolicy"]["IdleTimeout"], 1800);
         assert_eq!(request["Steps"][0]["ActionOnFailure"], "TERMINATE_CLUSTER");

@@ -1,53 +1,55 @@
-//! What can go wrong. Whatever fails here fails the invocation: Lambda's own retries come back with the same request id, then the
-//! event goes to the on-failure destination.
+//! The errors of the function.
+//!
+//! Every error fails the invocation. Lambda retries it with the same request id, then sends the
+//! event to the on-failure destination.
 
 use lambda_runtime::Diagnostic;
 
-/// The result of everything here that can fail.
+/// The result of every fallible function in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong.
+/// Every error that fails an invocation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The event can't be understood, now or ever.
+    /// The event is invalid, so no retry can succeed.
     #[error("event: {0}")]
     Event(String),
 
-    /// Another launch is under way just now: it passes within minutes.
+    /// Another launch is in progress. A retry within minutes succeeds.
     #[error("refused: {0}")]
     Refused(String),
 
-    /// There is no cluster, or none that is accounted for.
+    /// No cluster was started, or none that could be recorded.
     #[error("not launched: {0}")]
-    Start(String),
+    NotLaunched(String),
 
-    /// EMR did not do what was asked.
+    /// A call to EMR failed.
     #[error("EMR {verb}: {cause}")]
     Emr {
-        /// What was asked.
+        /// The EMR operation.
         verb: &'static str,
-        /// What the SDK says.
+        /// The SDK's description of the failure.
         cause: String,
     },
 
-    /// Configuration, S3, an object of ours that does not hold what it should.
+    /// A setting is wrong, S3 failed, or an object is not what its layout promises.
     #[error(transparent)]
-    Library(#[from] fruitvec::error::Error),
+    Core(#[from] fruitvec_core::error::Error),
 }
 
 impl Error {
-    /// The kind of the error in a word, as Lambda reports it.
+    /// Returns the error type that Lambda reports.
     fn kind(&self) -> &'static str {
-        use fruitvec::error::Error as Library;
+        use fruitvec_core::error::Error as Core;
         match self {
             Self::Event(_) => "Event",
             Self::Refused(_) => "Refused",
-            Self::Start(_) => "NotLaunched",
+            Self::NotLaunched(_) => "NotLaunched",
             Self::Emr { .. } => "Emr",
-            Self::Library(Library::Config(_)) => "Configuration",
-            Self::Library(Library::S3 { .. }) => "S3",
-            Self::Library(_) => "Failed",
+            Self::Core(Core::Config(_)) => "Configuration",
+            Self::Core(Core::S3 { .. }) => "S3",
+            Self::Core(_) => "Failed",
         }
     }
 }

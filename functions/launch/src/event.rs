@@ -1,27 +1,28 @@
-//! What the function is told: by the schedules, by people, and by EMR through `EventBridge`.
+//! The events of the function: from schedules, from people, and from EMR through `EventBridge`.
 //!
-//! Wire shapes stay in this file. Source of EMR's: "Monitoring Amazon EMR events with CloudWatch", Amazon EMR management guide.
+//! The wire formats do not leave this file. Source for EMR's events: "Monitoring Amazon EMR events
+//! with CloudWatch" in the Amazon EMR management guide.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::job::Launch;
+use crate::launch_request::Launch;
 
-/// One thing that the function is told.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Launch this job.
+    /// Requests a launch.
     Launch(Launch),
-    /// Look for clusters that are too old, and for jobs that wait.
+    /// Requests a check for overdue clusters and queued launches.
     Sweep,
-    /// A cluster came to a state.
+    /// Reports that a cluster changed state.
     Cluster(ClusterChange),
-    /// A step of a cluster came to a state.
+    /// Reports that a step of a cluster changed state.
     Step(StepChange),
 }
 
-/// A cluster came to a state. It may be anybody's.
+/// The state change of a cluster, which may belong to another deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterChange {
@@ -29,25 +30,25 @@ pub struct ClusterChange {
     pub cluster_id: String,
     /// The cluster's name.
     pub name: String,
-    /// The state: `TERMINATED`, `TERMINATED_WITH_ERRORS` …
+    /// The state, such as `TERMINATED` or `TERMINATED_WITH_ERRORS`.
     pub state: String,
-    /// Why it came to that.
+    /// The reason for the state change.
     #[serde(default, rename = "stateChangeReason", deserialize_with = "reason")]
-    pub reason: Reason,
+    pub reason: StateChangeReason,
 }
 
-/// Why a cluster came to a state.
+/// The reason for a cluster's state change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Reason {
-    /// `BOOTSTRAP_FAILURE`, `STEP_FAILURE` …; empty where EMR gives none.
+pub struct StateChangeReason {
+    /// The code, such as `BOOTSTRAP_FAILURE` or `STEP_FAILURE`, or empty if EMR gives none.
     #[serde(default)]
     pub code: String,
-    /// The reason in a sentence.
+    /// The reason as a sentence.
     #[serde(default)]
     pub message: String,
 }
 
-/// A step of a cluster came to a state. The cluster may be anybody's.
+/// The state change of a step, whose cluster may belong to another deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepChange {
@@ -57,27 +58,27 @@ pub struct StepChange {
     pub step_id: String,
     /// The step's name.
     pub name: String,
-    /// The state: `FAILED`, `CANCELLED` …
+    /// The state, such as `FAILED` or `CANCELLED`.
     pub state: String,
-    /// What happened, in a sentence.
+    /// A description as a sentence.
     #[serde(default)]
     pub message: String,
 }
 
 impl Event {
-    /// What a document tells.
+    /// Parses an event.
     ///
     /// # Errors
-    /// [`Error::Event`] when it is nothing that we know.
+    /// [`Error::Event`] when the document is not a supported event.
     pub fn parse(document: &Value) -> Result<Self> {
         let Some(fields) = document.as_object() else {
-            return Err(Error::Event("it is no JSON object".into()));
+            return Err(Error::Event("not a JSON object".into()));
         };
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         match (text("detail-type"), text("job")) {
             (Some("EMR Cluster State Change"), _) => detail(document).map(Self::Cluster),
             (Some("EMR Step Status Change"), _) => detail(document).map(Self::Step),
-            (Some(other), _) => Err(Error::Event(format!("nothing is done about {other:?}"))),
+            (Some(other), _) => Err(Error::Event(format!("unsupported detail-type {other:?}"))),
             (None, Some("sweep")) => Ok(Self::Sweep),
             (None, _) => Launch::parse(fields).map(Self::Launch),
         }
@@ -87,15 +88,18 @@ impl Event {
 fn detail<T: for<'a> Deserialize<'a>>(document: &Value) -> Result<T> {
     let source = &document["source"];
     if source != "aws.emr" {
-        return Err(Error::Event(format!("it is of {source}, not of aws.emr")));
+        return Err(Error::Event(format!("its source is {source}, not aws.emr")));
     }
-    T::deserialize(&document["detail"]).map_err(|cause| Error::Event(format!("its detail: {cause}")))
+    T::deserialize(&document["detail"]).map_err(|cause| Error::Event(format!("invalid detail: {cause}")))
 }
 
-/// The reason is JSON inside a string. It only explains: what can't be read becomes the message.
-fn reason<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Reason, D::Error> {
+/// Parses the reason, which is JSON inside a string.
+fn reason<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<StateChangeReason, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(serde_json::from_str(&text).unwrap_or(Reason { code: String::new(), message: text }))
+    // An unexpected format must not fail the event, so the whole text then becomes the message.
+    Ok(serde_json::from_str(&text).unwrap_or(StateChangeReason { code: String::new(), message: text }))
 }
 
 #[cfg(test)]
@@ -103,7 +107,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use fruitvec::run::Job;
+    use fruitvec_core::contract::run::Job;
 
     macro_rules! file {
         ($name:literal) => {
@@ -116,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schedules_launch_jobs_and_sweep() {
+    fn schedules_request_launches_and_sweeps() {
         for (event, job, run) in [
             (file!("backfill"), Job::Backfill, "20261124T030000Z-backfill"),
             (file!("pca"), Job::Pca, "20261122T040000Z-pca"),
@@ -129,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_of_a_cluster_s_end_is_json_in_a_string() {
+    fn the_reason_of_a_state_change_is_json_in_a_string() {
         let Event::Cluster(change) = file!("bootstrap-failed") else { panic!() };
         assert_eq!(
             (change.state.as_str(), change.cluster_id.as_str()),
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_that_can_not_be_read_is_kept_as_it_is() {
+    fn an_invalid_reason_is_kept_as_the_message() {
         let event = |reason: Value| {
             json!({"source": "aws.emr", "detail-type": "EMR Cluster State Change", "detail": {
                 "clusterId": "j-1", "name": "x", "state": "TERMINATED", "stateChangeReason": reason}})
@@ -161,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_name_their_cluster() {
+    fn a_step_names_its_cluster() {
         for (event, state) in [(file!("step-failed"), "FAILED"), (file!("step-cancelled"), "CANCELLED")] {
             let Event::Step(change) = event else { panic!("{event:?}") };
             assert_eq!((change.state.as_str(), change.cluster_id.as_str()), (state, "j-3AXXYM4VEXSR0"));
@@ -170,15 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn any_other_document_is_refused_by_what_is_wrong_with_it() {
+    fn any_other_document_is_refused_with_the_reason() {
         for (document, named) in [
-            (json!([]), "no JSON object"),
+            (json!([]), "not a JSON object"),
             (json!({}), "unknown job"),
             (json!({"detail-type": "EMR Instance Fleet State Change"}), "EMR Instance Fleet State Change"),
-            (
-                json!({"detail-type": "EMR Step Status Change", "source": "me", "detail": {}}),
-                "not of aws.emr",
-            ),
+            (json!({"detail-type": "EMR Step Status Change", "source": "me", "detail": {}}), "not aws.emr"),
             (
                 json!({"detail-type": "EMR Step Status Change", "source": "aws.emr", "detail": {}}),
                 "clusterId",

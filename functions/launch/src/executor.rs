@@ -1,61 +1,68 @@
-//! How large a Spark executor is, and whether the workers can hold one.
+//! The size of a Spark executor, and whether the workers have room for it.
 //!
-//! Each task pipes its lines through a worker process of ours, which lives outside the heap of the executor but inside its container:
-//! YARN kills a container that takes more than heap and overhead together.
+//! Each task pipes its lines through a fruitvec worker process. This process runs outside the
+//! executor's heap but inside its container, and YARN kills a container that exceeds heap plus
+//! overhead.
 
-/// What one worker process may take, if photos may take what they may by default: the network, one photo being decoded, and its own heap.
+/// The memory of one worker process under the default photo limits, in MiB.
+///
+/// It covers the network, one photo while it is decoded, and the heap.
 pub const TASK_MIB: u32 = 700;
-/// Of it the photo.
+/// The part of [`TASK_MIB`] that decoding a photo uses under the default limits, in MiB.
 const PHOTO_MIB: u32 = 256;
-/// What Spark itself needs beside the heap: the least that it would take as overhead.
+/// Spark's own need besides the heap, in MiB: its minimum memory overhead.
 const SPARK_MIB: u32 = 384;
-/// What EMR leaves YARN of a machine's memory, hundredths: 12,288 MiB of an m5.xlarge. Larger machines leave more. Source: "Hadoop task
-/// configuration" in the Amazon EMR release guide.
-const YARN_SHARE: u32 = 75;
+/// The share of a machine's memory that EMR gives to YARN, in per cent: 12,288 MiB of an m5.xlarge.
+///
+/// Larger machines have a larger share. Source: "Hadoop task configuration" in the Amazon EMR
+/// release guide.
+const YARN_PERCENT: u32 = 75;
 
 /// A Spark executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Executor {
-    /// Tasks that it runs at once, each on a core of its own.
+    /// The number of concurrent tasks. Each has a core.
     pub tasks: u32,
-    /// Its heap, MiB.
+    /// The heap in MiB.
     pub heap_mib: u32,
-    /// What a photo may take while it is decoded, MiB.
+    /// The memory limit of decoding one photo, in MiB.
     pub photo_mib: u32,
 }
 
-/// A type of worker.
+/// A type of worker machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerType {
     /// The EC2 instance type.
     pub name: String,
-    /// What one counts for in its fleet.
+    /// The units that one machine contributes to its fleet's capacity.
     pub units: i32,
-    /// Its vCPUs.
+    /// The number of vCPUs.
     cores: u32,
-    /// Its memory, MiB.
+    /// The memory in MiB.
     mib: u32,
 }
 
 impl Executor {
-    /// What its container needs beside the heap, MiB.
+    /// Returns the memory that the container needs besides the heap, in MiB.
     #[must_use]
     pub fn overhead_mib(&self) -> u32 {
         let task = TASK_MIB.saturating_add(self.photo_mib.saturating_sub(PHOTO_MIB));
         self.tasks.saturating_mul(task).saturating_add(SPARK_MIB)
     }
 
-    /// Whether each of these workers can hold one: YARN would wait for ever for a machine that can.
+    /// Checks that each of these workers has room for an executor.
+    ///
+    /// Without enough room, YARN would wait forever for a larger machine.
     ///
     /// # Errors
-    /// A sentence that names the worker that can't, and both numbers.
-    pub fn fits(&self, workers: &[WorkerType]) -> Result<(), String> {
+    /// A sentence that names the first worker that is too small, with both sizes.
+    pub fn check_fits(&self, workers: &[WorkerType]) -> Result<(), String> {
         let needed = self.heap_mib.saturating_add(self.overhead_mib());
         match workers.iter().find(|worker| worker.yarn_mib() < needed || worker.cores < self.tasks) {
             None => Ok(()),
             Some(worker) => Err(format!(
-                "an executor of {} tasks needs {} cores and {needed} MiB ({} heap, {} beside it), but a {} has {} cores and \
-                 {} MiB for Spark: give it less, or leave out that type",
+                "an executor of {} tasks needs {} cores and {needed} MiB (heap {}, overhead {}), but a {} has {} cores and \
+                 {} MiB for Spark: make the executor smaller, or leave out that type",
                 self.tasks,
                 self.tasks,
                 self.heap_mib,
@@ -69,27 +76,31 @@ impl Executor {
 }
 
 impl WorkerType {
-    /// The type of that name. Cores and memory follow from the name, as EC2 has it for general purpose (m), compute (c) and memory (r)
-    /// machines: 4, 2 and 8 GiB a vCPU.
+    /// Creates the worker type with this EC2 name.
+    ///
+    /// Cores and memory follow from the name: general purpose (m), compute (c) and memory (r)
+    /// machines have 4, 2 and 8 GiB per vCPU.
     ///
     /// # Errors
-    /// A sentence that says which types are known.
+    /// A sentence with examples of supported types.
     pub fn new(name: &str, units: i32) -> Result<Self, String> {
-        let (cores, mib) = size(name)
-            .ok_or_else(|| format!("{name} is no type such as m5.xlarge, c6i.2xlarge or r5.large"))?;
+        let (cores, mib) = instance_size(name).ok_or_else(|| {
+            format!("`{name}` is not a supported instance type (e.g. m5.xlarge, c6i.2xlarge or r5.large)")
+        })?;
         Ok(Self { name: name.to_owned(), units, cores, mib })
     }
 
     fn yarn_mib(&self) -> u32 {
-        self.mib / 100 * YARN_SHARE + self.mib % 100 * YARN_SHARE / 100
+        // Divided first, so that no product overflows.
+        self.mib / 100 * YARN_PERCENT + self.mib % 100 * YARN_PERCENT / 100
     }
 }
 
-/// vCPUs and MiB.
-fn size(name: &str) -> Option<(u32, u32)> {
+/// Returns the vCPUs and the memory in MiB of an instance type.
+fn instance_size(name: &str) -> Option<(u32, u32)> {
     let (family, size) = name.split_once('.')?;
     let letters = family.find(|c: char| c.is_ascii_digit())?;
-    let gib_a_core = match &family[..letters] {
+    let gib_per_core = match &family[..letters] {
         "c" => 2,
         "m" => 4,
         "r" => 8,
@@ -100,18 +111,21 @@ fn size(name: &str) -> Option<(u32, u32)> {
         "xlarge" => 4,
         size => size.strip_suffix("xlarge")?.parse::<u32>().ok().filter(|n| (2..=48).contains(n))? * 4,
     };
-    Some((cores, cores * gib_a_core * 1024))
+    Some((cores, cores * gib_per_core * 1024))
 }
 
 #[cfg(test)]
 mod tests {
+    use fruitvec_core::contract::limits::Limits;
+
     use super::*;
 
     fn worker(name: &str) -> WorkerType {
         WorkerType::new(name, 1).unwrap()
     }
 
-    /// Figures: the EC2 pages of the types, and `yarn.nodemanager.resource.memory-mb` of EMR's release guide.
+    /// Sources: the EC2 pages of the types, and `yarn.nodemanager.resource.memory-mb` in EMR's
+    /// release guide.
     #[test]
     fn cores_and_memory_follow_from_the_name() {
         for (name, cores, gib, yarn) in [
@@ -127,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_says_nothing_is_refused() {
+    fn an_unsupported_type_is_refused() {
         for name in
             ["", "m5", "xlarge", "m5.", "m5.metal", "p4d.24xlarge", "5.xlarge", "m5.0xlarge", "m5.99xlarge"]
         {
@@ -136,9 +150,9 @@ mod tests {
     }
 
     #[test]
-    fn the_overhead_holds_a_worker_process_for_each_task() {
+    fn the_overhead_has_room_for_a_worker_process_per_task() {
         for tasks in 1..16 {
-            assert_eq!(u64::from(PHOTO_MIB) << 20, fruitvec::pixels::Limits::default().decoded_bytes);
+            assert_eq!(u64::from(PHOTO_MIB) << 20, Limits::default().decoded_bytes);
             let executor = |photo_mib| Executor { tasks, heap_mib: 1024, photo_mib };
             assert!(executor(256).overhead_mib() >= tasks * 700);
             assert_eq!(executor(1256).overhead_mib(), executor(256).overhead_mib() + tasks * 1000);
@@ -148,10 +162,11 @@ mod tests {
     #[test]
     fn an_executor_must_fit_the_smallest_worker() {
         let executor = Executor { tasks: 4, heap_mib: 4096, photo_mib: 256 };
-        assert_eq!(executor.fits(&[worker("m5.xlarge"), worker("m5.2xlarge")]), Ok(()));
-        let too_little_memory = executor.fits(&[worker("m5.2xlarge"), worker("c5.xlarge")]).unwrap_err();
+        assert_eq!(executor.check_fits(&[worker("m5.xlarge"), worker("m5.2xlarge")]), Ok(()));
+        let too_little_memory =
+            executor.check_fits(&[worker("m5.2xlarge"), worker("c5.xlarge")]).unwrap_err();
         assert!(too_little_memory.contains("c5.xlarge") && too_little_memory.contains("7280 MiB"));
-        let too_few_cores = executor.fits(&[worker("r5.large")]).unwrap_err();
+        let too_few_cores = executor.check_fits(&[worker("r5.large")]).unwrap_err();
         assert!(too_few_cores.contains("r5.large has 2 cores"), "{too_few_cores}");
     }
 }

@@ -1,26 +1,26 @@
-//! The function: what is done about each event, and what is told of it.
+//! Handles each event, and reports the result in the log and as metrics.
 
-use std::io::Write;
 use std::time::Duration;
 
 use aws_sdk_emr::types::ClusterState;
-use fruitvec::config::from_environment;
-use fruitvec::metrics::Metrics;
-use fruitvec::store::{Store, https_client};
+use fruitvec_core::config::from_environment;
+use fruitvec_core::metrics::Metrics;
+use fruitvec_core::s3::client::{Store, https_client};
 use lambda_runtime::Context;
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::cluster::{BOOTSTRAP_FAILURE, ClusterFilter, Clusters};
 use crate::config::Config;
-use crate::emr::{BOOTSTRAP_FAILURE, Cluster, Clusters, Emr, Which};
+use crate::emr::Emr;
 use crate::error::{Error, Result};
 use crate::event::{ClusterChange, Event, StepChange};
-use crate::job::{Launch, NAME_PREFIX};
-use crate::launch::{Launcher, Outcome};
+use crate::launch_request::{Launch, NAME_PREFIX};
+use crate::launcher::{LaunchOutcome, Launcher};
 use crate::lease::LeaseFile;
 
-/// The function with all that it needs, built once.
+/// The function with its settings and clients, built once per process.
 #[derive(Debug)]
 pub struct Function<E> {
     config: Config,
@@ -29,45 +29,53 @@ pub struct Function<E> {
     clusters: E,
 }
 
-/// What one invocation is.
+/// One invocation of the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
-    /// The request's id: Lambda's own retries of an asynchronous invocation come with the same one.
+    /// The id of the request. Lambda's retries of an asynchronous invocation reuse it.
     pub request_id: String,
-    /// The longest that an invocation may last, seen from its beginning: the function's timeout.
-    pub longest: Duration,
+    /// The function's timeout.
+    pub timeout: Duration,
 }
 
 impl From<&Context> for Invocation {
     fn from(context: &Context) -> Self {
-        let longest = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
-        Self { request_id: context.request_id.clone(), longest }
+        // The context has only the deadline. At the start of an invocation, the time left until
+        // then is the timeout.
+        let timeout = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        Self { request_id: context.request_id.clone(), timeout }
     }
 }
 
-/// What the function answers.
+/// The response of an invocation that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
-    /// To a launch.
-    Launch(Outcome),
-    /// To a sweep, or to what EMR tells.
+pub enum Response {
+    /// The response to a launch.
+    Launch(LaunchOutcome),
+    /// The response to a sweep or to a state change.
     Noted {
-        /// What was found, in a word.
+        /// The result as a keyword, such as `swept` or `failed_step`.
         noted: &'static str,
-        /// The clusters that it is about.
+        /// The ids of the clusters concerned.
         clusters: Vec<String>,
-        /// What came of the launch that waited, or was to be repeated.
+        /// The outcome of a queued or repeated launch, if there was one.
         #[serde(skip_serializing_if = "Option::is_none")]
-        launch: Option<Outcome>,
+        launch: Option<LaunchOutcome>,
     },
 }
 
+impl Response {
+    fn noted(noted: &'static str, cluster_id: &str, launch: Option<LaunchOutcome>) -> Self {
+        Self::Noted { noted, clusters: vec![cluster_id.to_owned()], launch }
+    }
+}
+
 impl Function<Emr> {
-    /// The function of the environment.
+    /// Creates the function with the settings and credentials of the environment.
     ///
     /// # Errors
-    /// [`fruitvec::error::Error::Config`] names the variable that is missing or makes no sense.
+    /// [`fruitvec_core::error::Error::Config`] names the variable that is missing or invalid.
     pub async fn from_environment() -> Result<Self> {
         let config = Config::read(from_environment)?;
         let settings = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
@@ -80,198 +88,190 @@ impl Function<Emr> {
 }
 
 impl<E: Clusters> Function<E> {
-    /// A function of these parts.
+    /// Creates the function with these clients.
     #[must_use]
     pub fn new(config: Config, store: Store, clusters: E) -> Self {
         let lease = LeaseFile::new(store.clone(), &config.results_bucket);
         Self { config, store, lease, clusters }
     }
 
-    /// Does what an event asks for, logs it, and prints the metrics.
+    /// Handles an event, logs the result and prints the metrics.
     ///
     /// # Errors
-    /// [`Error`]: the invocation fails, and Lambda repeats it.
-    pub async fn handle(&self, document: &Value, invocation: &Invocation) -> Result<Answer> {
+    /// Any [`Error`] fails the invocation, and Lambda retries it.
+    pub async fn handle(&self, document: &Value, invocation: &Invocation) -> Result<Response> {
         let mut metrics = Metrics::new("launch");
-        // Boxed: the future of the whole way is large.
-        let answer = Box::pin(self.answer(document, invocation, &mut metrics)).await;
-        match &answer {
-            Ok(answer) => {
-                count(answer, &mut metrics);
-                tracing::info!(request = invocation.request_id, answer = %written(answer), "done");
+        // Boxed, because the future of a whole launch is large.
+        let result = Box::pin(self.dispatch(document, invocation, &mut metrics)).await;
+        match &result {
+            Ok(response) => {
+                count_outcome(response, &mut metrics);
+                tracing::info!(request = invocation.request_id, answer = %to_json(response), "done");
             }
             Err(error) => {
                 match error {
                     Error::Refused(_) => metrics.count("refused", 1.0),
-                    Error::Start(_) => metrics.count("start_failed", 1.0),
+                    Error::NotLaunched(_) => metrics.count("start_failed", 1.0),
                     _ => (),
                 }
                 tracing::error!(request = invocation.request_id, %error, "failed");
             }
         }
-        if let Some(line) = metrics.line() {
-            // Nothing is left to be done about a standard output that is closed.
-            drop(writeln!(std::io::stdout().lock(), "{line}"));
-        }
-        answer
+        metrics.print();
+        result
     }
 
-    async fn answer(
+    async fn dispatch(
         &self,
         document: &Value,
         invocation: &Invocation,
         metrics: &mut Metrics,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let launcher = Launcher {
             config: &self.config,
             store: &self.store,
             clusters: &self.clusters,
             lease: &self.lease,
             owner: &invocation.request_id,
-            longest: invocation.longest,
+            timeout: invocation.timeout,
         };
         match Event::parse(document)? {
-            Event::Launch(launch) => launcher.launch(&launch, 1).await.map(Answer::Launch),
+            Event::Launch(launch) => launcher.launch(&launch, 1).await.map(Response::Launch),
             Event::Sweep => self.sweep(&launcher, metrics).await,
-            Event::Cluster(change) => self.cluster(&launcher, &change, metrics).await,
-            Event::Step(change) => self.step(&launcher, &change, metrics).await,
+            Event::Cluster(change) => self.cluster_changed(&launcher, &change, metrics).await,
+            Event::Step(change) => self.step_changed(&change, metrics).await,
         }
     }
 
-    /// Terminates the clusters of ours that are too old: EMR's own end of idle clusters does not see a step that hangs.
-    async fn sweep(&self, launcher: &Launcher<'_, E>, metrics: &mut Metrics) -> Result<Answer> {
+    /// Terminates overdue clusters, then resumes a queued launch.
+    ///
+    /// EMR's auto-termination does not help when a step hangs, because such a cluster is not idle.
+    async fn sweep(&self, launcher: &Launcher<'_, E>, metrics: &mut Metrics) -> Result<Response> {
         let oldest = OffsetDateTime::now_utc() - self.config.max_age;
         let (mut overdue, mut failed) = (Vec::new(), None);
-        for listed in self.clusters.list(Which::LivingBefore(oldest)).await? {
-            if !listed.name.starts_with(NAME_PREFIX) || !self.is_ours(launcher, &listed.id).await? {
+        for listed in self.clusters.list(ClusterFilter::ActiveBefore(oldest)).await? {
+            if !listed.name.starts_with(NAME_PREFIX) || !self.is_ours(&listed.id).await? {
                 continue;
             }
             metrics.count("overdue_clusters", 1.0);
-            tracing::error!(cluster = listed.name, cluster_id = listed.id, "it is too old: it is terminated");
+            tracing::error!(cluster = listed.name, cluster_id = listed.id, "terminating an overdue cluster");
             match self.clusters.terminate(&listed.id).await {
                 Ok(()) => overdue.push(listed.id),
+                // One failure must not keep the other clusters running.
                 Err(error) => failed = Some(error),
             }
         }
         let launch = self.resume(launcher).await;
         match failed {
             Some(error) => Err(error),
-            None => Ok(Answer::Noted { noted: "swept", clusters: overdue, launch: launch? }),
+            None => Ok(Response::Noted { noted: "swept", clusters: overdue, launch: launch? }),
         }
     }
 
-    async fn cluster(
+    async fn cluster_changed(
         &self,
         launcher: &Launcher<'_, E>,
         change: &ClusterChange,
         metrics: &mut Metrics,
-    ) -> Result<Answer> {
-        let state = ClusterState::from(change.state.as_str());
-        let noted =
-            |noted, launch| Answer::Noted { noted, clusters: vec![change.cluster_id.clone()], launch };
-        let ended = matches!(state, ClusterState::Terminated | ClusterState::TerminatedWithErrors);
-        if !ended
-            || !change.name.starts_with(NAME_PREFIX)
-            || !self.is_ours(launcher, &change.cluster_id).await?
-        {
-            return Ok(noted("nothing", None));
-        }
+    ) -> Result<Response> {
         let (cluster, cluster_id) = (&change.name, &change.cluster_id);
         let (reason, message) = (&change.reason.code, &change.reason.message);
+        let noted = |noted, launch| Ok(Response::noted(noted, cluster_id, launch));
+        let state = ClusterState::from(change.state.as_str());
+        let ended = matches!(state, ClusterState::Terminated | ClusterState::TerminatedWithErrors);
+        // The description costs a call to EMR, so it comes last.
+        if !ended || !cluster.starts_with(NAME_PREFIX) || !self.is_ours(cluster_id).await? {
+            return noted("nothing", None);
+        }
         if state == ClusterState::Terminated {
-            tracing::info!(cluster, cluster_id, reason, message, "it has ended");
-            return Ok(noted("ended", self.resume(launcher).await?));
+            tracing::info!(cluster, cluster_id, reason, message, "the cluster has ended");
+            return noted("ended", self.resume(launcher).await?);
         }
         if reason == BOOTSTRAP_FAILURE {
-            match self.repeatable(change).await? {
-                Repeat::Now(launch) => {
-                    tracing::warn!(cluster, cluster_id, message, "it could not be prepared: once more");
-                    return Ok(noted("failed_to_bootstrap", Some(launcher.launch(&launch, 2).await?)));
+            match self.second_attempt(change).await? {
+                SecondAttempt::Due(launch) => {
+                    tracing::warn!(cluster, cluster_id, message, "bootstrap failed, launching once more");
+                    return noted("failed_to_bootstrap", Some(launcher.launch(&launch, 2).await?));
                 }
-                Repeat::Known => return Ok(noted("known", self.resume(launcher).await?)),
-                Repeat::No => (),
+                SecondAttempt::Made => return noted("known", self.resume(launcher).await?),
+                SecondAttempt::NotAllowed => (),
             }
         }
         metrics.count("failed_clusters", 1.0);
-        tracing::error!(cluster, cluster_id, reason, message, "it has failed");
-        Ok(noted("failed", self.resume(launcher).await?))
+        tracing::error!(cluster, cluster_id, reason, message, "the cluster has failed");
+        noted("failed", self.resume(launcher).await?)
     }
 
-    /// What to do about a cluster that could not be prepared. The lease knows the launch with all its parameters.
-    async fn repeatable(&self, change: &ClusterChange) -> Result<Repeat> {
-        let Some(held) = self.lease.read().await? else { return Ok(Repeat::No) };
-        let lease = held.lease;
+    /// Decides whether a launch gets a second attempt after its cluster failed to bootstrap.
+    ///
+    /// The event names only the cluster. The launch, with its parameters, comes from the lease.
+    async fn second_attempt(&self, change: &ClusterChange) -> Result<SecondAttempt> {
+        let Some(stored) = self.lease.read().await? else { return Ok(SecondAttempt::NotAllowed) };
+        let lease = stored.lease;
         let is_first = |launch: &Launch| launch.cluster(1) == change.name;
-        if lease.waiting.iter().any(|waiting| waiting.launch().is_some_and(|launch| is_first(&launch))) {
-            return Ok(Repeat::Known);
+        if lease.waiting.iter().any(|queued| queued.launch().is_some_and(|launch| is_first(&launch))) {
+            return Ok(SecondAttempt::Made);
         }
         let launch = lease.launch()?;
         Ok(match lease.attempt {
-            _ if !is_first(&launch) => Repeat::No,
-            1 => Repeat::Now(launch),
-            _ => Repeat::Known,
+            _ if !is_first(&launch) => SecondAttempt::NotAllowed,
+            1 => SecondAttempt::Due(launch),
+            _ => SecondAttempt::Made,
         })
     }
 
-    /// A step that failed is not repeated: the run goes on from where it is the next time.
-    async fn step(
-        &self,
-        launcher: &Launcher<'_, E>,
-        change: &StepChange,
-        metrics: &mut Metrics,
-    ) -> Result<Answer> {
-        let noted = |noted| Answer::Noted { noted, clusters: vec![change.cluster_id.clone()], launch: None };
-        if !matches!(change.state.as_str(), "FAILED" | "CANCELLED")
-            || !self.is_ours(launcher, &change.cluster_id).await?
-        {
-            return Ok(noted("nothing"));
-        }
+    /// Counts a failed step, which is not repeated: the next run continues from where this one
+    /// stopped.
+    async fn step_changed(&self, change: &StepChange, metrics: &mut Metrics) -> Result<Response> {
         let StepChange { cluster_id, step_id, name: step, state, message } = change;
+        if !matches!(state.as_str(), "FAILED" | "CANCELLED") || !self.is_ours(cluster_id).await? {
+            return Ok(Response::noted("nothing", cluster_id, None));
+        }
         metrics.count("failed_steps", 1.0);
-        tracing::error!(cluster_id, step_id, step, state, message, "a step has not done its work");
-        Ok(noted("failed_step"))
+        tracing::error!(cluster_id, step_id, step, state, message, "the step has failed");
+        Ok(Response::noted("failed_step", cluster_id, None))
     }
 
-    /// Launches what waits. While another launch is under way that is not urgent: the next sweep comes.
-    async fn resume(&self, launcher: &Launcher<'_, E>) -> Result<Option<Outcome>> {
+    /// Launches a queued job, or leaves it to the next sweep while another launch is in progress.
+    async fn resume(&self, launcher: &Launcher<'_, E>) -> Result<Option<LaunchOutcome>> {
         match launcher.resume().await {
             Err(Error::Refused(why)) => {
-                tracing::info!(why, "what waits is launched later");
+                tracing::info!(why, "the next sweep resumes the queued launch");
                 Ok(None)
             }
             outcome => outcome,
         }
     }
 
-    async fn is_ours(&self, launcher: &Launcher<'_, E>, id: &str) -> Result<bool> {
+    async fn is_ours(&self, id: &str) -> Result<bool> {
         let cluster = self.clusters.describe(id).await?;
-        Ok(cluster.is_some_and(|cluster: Cluster| launcher.is_ours(&cluster)))
+        Ok(cluster.is_some_and(|cluster| cluster.belongs_to(&self.config.results_bucket)))
     }
 }
 
-/// What to do about a cluster that could not be prepared.
-enum Repeat {
-    /// Launch it once more.
-    Now(Launch),
-    /// That has been done, or is to be done when another cluster has ended.
-    Known,
-    /// It was the second already, or nobody knows it.
-    No,
+/// Whether a launch gets a second attempt.
+enum SecondAttempt {
+    /// The launch must be attempted once more.
+    Due(Launch),
+    /// The second attempt was made already, or is queued.
+    Made,
+    /// The cluster was itself the second attempt, or the lease does not know its launch.
+    NotAllowed,
 }
 
-fn count(answer: &Answer, metrics: &mut Metrics) {
-    let outcome = match answer {
-        Answer::Launch(outcome) => Some(outcome),
-        Answer::Noted { launch, .. } => launch.as_ref(),
+fn count_outcome(response: &Response, metrics: &mut Metrics) {
+    let outcome = match response {
+        Response::Launch(outcome) => Some(outcome),
+        Response::Noted { launch, .. } => launch.as_ref(),
     };
     match outcome {
-        Some(Outcome::Launched { .. }) => metrics.count("launched", 1.0),
-        Some(Outcome::NothingToDo { .. }) => metrics.count("nothing_to_do", 1.0),
-        Some(Outcome::Waiting { .. }) => metrics.count("waiting", 1.0),
-        Some(Outcome::AlreadyLaunched { .. }) | None => (),
+        Some(LaunchOutcome::Launched { .. }) => metrics.count("launched", 1.0),
+        Some(LaunchOutcome::NothingToDo { .. }) => metrics.count("nothing_to_do", 1.0),
+        Some(LaunchOutcome::Waiting { .. }) => metrics.count("waiting", 1.0),
+        Some(LaunchOutcome::AlreadyLaunched { .. }) | None => (),
     }
 }
 
-fn written(answer: &Answer) -> String {
-    serde_json::to_string(answer).unwrap_or_default()
+fn to_json(response: &Response) -> String {
+    serde_json::to_string(response).unwrap_or_default()
 }

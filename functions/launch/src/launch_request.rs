@@ -1,8 +1,8 @@
-//! What is launched: a job, when it was scheduled, and what else the driver is told.
+//! A launch: a job, its scheduled time, and the parameters for the driver.
 
 use std::collections::BTreeMap;
 
-use fruitvec::run::Job;
+use fruitvec_core::contract::run::Job;
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -10,38 +10,40 @@ use time::{OffsetDateTime, UtcOffset};
 
 use crate::error::{Error, Result};
 
-/// All our clusters, and all their steps, are named so.
+/// The prefix of the names of all clusters and steps.
 pub const NAME_PREFIX: &str = "fruitvec-";
 
-/// What the driver says itself: no parameter may say it again.
+/// The names that the launch itself sets, which no parameter may have.
 const RESERVED: [&str; 7] = ["attempt", "job", "model", "photos", "results", "run", "scheduled_time"];
 
-/// A value that the driver is given.
+/// The value of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parameter {
-    /// `true`: an option without a value.
+    /// `true`, which becomes an option without a value.
     Flag,
-    /// A number or a text.
+    /// A number or a string.
     Value(String),
 }
 
-/// One job to launch.
+/// A request to run a job on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
     /// The job.
     pub job: Job,
-    /// When the schedule wanted it, UTC, whole seconds: with the job it names the run and its cluster, so that a second delivery
-    /// finds the first.
+    /// The scheduled time, in UTC and whole seconds.
+    ///
+    /// Run and cluster are named after the job and this time. A redelivered event therefore finds
+    /// the cluster of the first delivery.
     pub scheduled_time: OffsetDateTime,
-    /// What else the driver is told, by name: `retry_rejects` becomes `--retry-rejects`.
+    /// The driver's other options, by name: `retry_rejects` becomes `--retry-rejects`.
     pub parameters: BTreeMap<String, Parameter>,
 }
 
 impl Launch {
-    /// The launch that an event asks for: `{"job", "scheduled_time", …}`.
+    /// Parses the launch that an event requests: `{"job", "scheduled_time", …}`.
     ///
     /// # Errors
-    /// [`Error::Event`] says which field is missing or makes no sense.
+    /// [`Error::Event`] names the field that is missing or invalid.
     pub fn parse(event: &Map<String, Value>) -> Result<Self> {
         let text = |name: &str| event.get(name).and_then(Value::as_str);
         let job = job(text("job").unwrap_or_default())?;
@@ -51,14 +53,16 @@ impl Launch {
         let parsed = OffsetDateTime::parse(scheduled_time, &Rfc3339).ok();
         let seconds = parsed.and_then(|time| time.to_offset(UtcOffset::UTC).replace_nanosecond(0).ok());
         let scheduled_time = seconds.ok_or_else(|| {
-            Error::Event(format!("scheduled_time {scheduled_time:?} is no time such as 2026-11-24T03:00:00Z"))
+            Error::Event(format!(
+                "scheduled_time {scheduled_time:?} is not a time such as 2026-11-24T03:00:00Z"
+            ))
         })?;
         let others = event.iter().filter(|(name, _)| *name != "job" && *name != "scheduled_time");
         let parameters = others.filter_map(|(name, value)| parameter(name, value).transpose());
         Ok(Self { job, scheduled_time, parameters: parameters.collect::<Result<_>>()? })
     }
 
-    /// The event that asks for this launch.
+    /// Returns the event that requests this launch.
     #[must_use]
     pub fn event(&self) -> Map<String, Value> {
         let mut event = Map::new();
@@ -72,22 +76,24 @@ impl Launch {
         event
     }
 
-    /// The run's id, and the name of its folder below `runs/`: `20261124T030000Z-backfill`.
+    /// Returns the run's id, for example `20261124T030000Z-backfill`.
     #[must_use]
     pub fn run(&self) -> String {
         format!("{}-{}", self.compact_time(), self.job.as_str())
     }
 
-    /// The cluster's name: `fruitvec-backfill-20261124T030000Z`, and `…-2` the second time.
+    /// Returns the cluster's name, for example `fruitvec-backfill-20261124T030000Z`.
+    ///
+    /// The name of the second attempt ends in `-2`.
     #[must_use]
     pub fn cluster(&self, attempt: u32) -> String {
         let first = format!("{NAME_PREFIX}{}-{}", self.job.as_str(), self.compact_time());
         if attempt > 1 { format!("{first}-{attempt}") } else { first }
     }
 
-    /// Whether another launch wants the same done: it may be of another day.
+    /// Returns whether another launch has the same job and parameters, at any scheduled time.
     #[must_use]
-    pub fn alike(&self, other: &Self) -> bool {
+    pub fn does_same_work(&self, other: &Self) -> bool {
         (self.job, &self.parameters) == (other.job, &other.parameters)
     }
 
@@ -99,10 +105,10 @@ impl Launch {
 
 fn job(text: &str) -> Result<Job> {
     let jobs = Job::ALL.map(Job::as_str).join(", ");
-    text.parse().map_err(|_| Error::Event(format!("unknown job {text:?}: there are {jobs} and sweep")))
+    text.parse().map_err(|_| Error::Event(format!("unknown job {text:?}; the jobs are {jobs} and sweep")))
 }
 
-/// A parameter, unless it is `false` or `null`: then it is as if it were not there.
+/// Parses a parameter. Returns `None` for `false` and `null`, which count as absent.
 fn parameter(name: &str, value: &Value) -> Result<Option<(String, Parameter)>> {
     let first_is_a_letter = name.starts_with(|first: char| first.is_ascii_lowercase());
     let rest_fits = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -115,7 +121,7 @@ fn parameter(name: &str, value: &Value) -> Result<Option<(String, Parameter)>> {
         Value::Number(number) => Parameter::Value(number.to_string()),
         Value::String(text) => Parameter::Value(text.clone()),
         Value::Array(_) | Value::Object(_) => {
-            return Err(Error::Event(format!("the parameter {name} must be true, a number or a text")));
+            return Err(Error::Event(format!("the parameter {name} must be true, a number or a string")));
         }
     };
     Ok(Some((name.to_owned(), parameter)))
@@ -133,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn run_and_cluster_are_named_by_job_and_time() {
+    fn run_and_cluster_are_named_after_job_and_time() {
         let launch =
             parse(&json!({"job": "backfill", "scheduled_time": "2026-11-24T04:00:00.5+01:00"})).unwrap();
         assert_eq!(launch.scheduled_time, datetime!(2026-11-24 03:00:00 UTC));
@@ -143,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_launch_is_found_again_in_its_event() {
+    fn a_launch_survives_a_round_trip_through_its_event() {
         let launch = parse(&json!({"job": "rebuild", "scheduled_time": "2026-11-24T03:00:00Z", "full": true,
             "yes": false, "components": 5, "retry_rejects": "truncated", "project": null}))
         .unwrap();
@@ -153,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_event_is_named() {
+    fn an_invalid_event_is_refused_with_the_reason() {
         let time = "2026-11-24T03:00:00Z";
         for (event, named) in [
             (json!({"scheduled_time": time}), "unknown job \"\""),
@@ -164,7 +170,7 @@ mod tests {
             (json!({"job": "pca", "scheduled_time": time, "--yes": true}), "\"--yes\" can't be given"),
             (
                 json!({"job": "pca", "scheduled_time": time, "only": ["a"]}),
-                "only must be true, a number or a text",
+                "only must be true, a number or a string",
             ),
         ] {
             let error = parse(&event).unwrap_err().to_string();

@@ -1,137 +1,145 @@
-//! The way to a cluster: is there anything to do, may we, is there one already, start it, record it.
+//! Launches a job: checks for work, acquires the lease, starts the cluster, and records it.
 
 use std::time::Duration;
 
 use aws_sdk_emr::operation::run_job_flow::builders::RunJobFlowInputBuilder;
-use fruitvec::store::Store;
+use fruitvec_core::s3::client::Store;
 use serde::Serialize;
 
-use crate::claim::Taken;
+use crate::change_detection::{ChangeScan, ScanResult};
+use crate::cluster::{Clusters, StartError, find_cluster};
+use crate::cluster_request::cluster_request;
 use crate::config::Config;
-use crate::emr::{Cluster, Clusters, StartError};
 use crate::error::{Error, Result};
-use crate::job::Launch;
-use crate::lease::{Held, Lease, LeaseFile};
-use crate::specification::specification;
-use crate::work::{Look, Work};
+use crate::launch_request::Launch;
+use crate::lease::{Acquired, Acquirer, Lease, LeaseFile, StoredLease};
 
-/// How often the lease is read anew when another was quicker.
-pub(crate) const TRIES: u32 = 5;
-/// Pauses before EMR is asked for a cluster whose start has no answer: a list may be late.
-const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// The delays before each search for a cluster whose start got no response. EMR's listings lag.
+const SEARCH_BACKOFF: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// What an invocation came to.
+/// The outcome of a launch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    /// There is a new cluster.
+pub enum LaunchOutcome {
+    /// A new cluster was started.
     Launched {
-        /// Its name.
+        /// The cluster's name.
         cluster: String,
-        /// Its id.
+        /// The cluster's id.
         cluster_id: String,
     },
-    /// Another delivery, or an earlier try, has launched it.
+    /// Another delivery or an earlier attempt has already started the cluster.
     AlreadyLaunched {
         /// The cluster's name.
         cluster: String,
         /// The cluster's id.
         cluster_id: String,
     },
-    /// It is launched when the cluster that runs, or is just being started, has ended.
+    /// The launch is queued until the current cluster terminates.
     Waiting {
-        /// The name of that cluster.
+        /// The name of the current cluster.
         behind: String,
     },
     /// No cluster is needed.
     NothingToDo {
-        /// How that is known.
+        /// The reason, for people.
         because: String,
     },
 }
 
-/// One invocation's way to a cluster.
+/// Launches jobs for one invocation.
 #[derive(Debug)]
 pub struct Launcher<'a, E> {
     /// The settings.
     pub config: &'a Config,
-    /// S3.
+    /// The client of S3.
     pub store: &'a Store,
-    /// EMR.
+    /// The client of EMR.
     pub clusters: &'a E,
     /// The lease.
     pub lease: &'a LeaseFile,
-    /// The request's id: the owner of what is taken.
+    /// The id of the request, which becomes the owner of the lease.
     pub owner: &'a str,
-    /// The longest that an invocation of this function may last.
-    pub longest: Duration,
+    /// The timeout of the function.
+    pub timeout: Duration,
 }
 
 impl<E: Clusters> Launcher<'_, E> {
-    /// Launches a job, unless there is nothing to do, or it is launched already; behind a cluster that runs, it waits.
+    /// Launches a job, unless it has nothing to do or is already launched.
+    ///
+    /// While another cluster is running, the launch is queued.
     ///
     /// # Errors
-    /// [`Error::Refused`] while another delivery launches the same, [`Error::Start`] when there is no cluster, or it could not be recorded
-    /// and was terminated; of S3 and EMR.
-    pub async fn launch(&self, launch: &Launch, attempt: u32) -> Result<Outcome> {
-        // Who comes again knows already that there is something to do.
+    /// [`Error::Refused`] while another delivery is launching the same job; [`Error::NotLaunched`]
+    /// when no cluster was started, or when it could not be recorded and was terminated; errors of
+    /// S3 and EMR.
+    pub async fn launch(&self, launch: &Launch, attempt: u32) -> Result<LaunchOutcome> {
+        // A second attempt skips the scan, because the first one already found work.
         if attempt == 1
-            && let Work::Nothing(because) = Look::new(self.store, self.config).at(launch).await?
+            && let ScanResult::NoWork(because) = ChangeScan::new(self.store, self.config).run(launch).await?
         {
-            self.forget(launch).await?;
-            return Ok(Outcome::NothingToDo { because });
+            self.lease.dequeue(launch).await?;
+            return Ok(LaunchOutcome::NothingToDo { because });
         }
-        self.secure(launch, attempt).await
+        self.ensure_cluster(launch, attempt).await
     }
 
-    /// Launches what waits, if the cluster that it waits for has ended; but first a launch that was cut off half way, by a kill or an
-    /// answer that never came, and that Lambda's retries have not put right.
+    /// Launches the first queued job that has work, once the running cluster has ended.
+    ///
+    /// A launch that was interrupted comes first: its invocation was killed or got no response from
+    /// EMR, and Lambda's retries did not complete it.
     ///
     /// # Errors
     /// As [`Launcher::launch`].
-    pub async fn resume(&self) -> Result<Option<Outcome>> {
-        let Some(held) = self.lease.read().await? else { return Ok(None) };
-        if held.lease.is_open() && !self.is_fresh(&held) {
-            return self.secure(&held.lease.launch()?, held.lease.attempt).await.map(Some);
+    pub async fn resume(&self) -> Result<Option<LaunchOutcome>> {
+        let Some(stored) = self.lease.read().await? else { return Ok(None) };
+        if stored.lease.is_pending() && !stored.is_fresh(self.timeout) {
+            return self.ensure_cluster(&stored.lease.launch()?, stored.lease.attempt).await.map(Some);
         }
-        for waiting in &held.lease.waiting {
-            let Some(launch) = waiting.launch() else { continue };
-            match self.launch(&launch, waiting.attempt).await? {
-                Outcome::NothingToDo { .. } => (),
+        for queued in &stored.lease.waiting {
+            let Some(launch) = queued.launch() else { continue };
+            match self.launch(&launch, queued.attempt).await? {
+                LaunchOutcome::NothingToDo { .. } => (),
                 outcome => return Ok(Some(outcome)),
             }
         }
         Ok(None)
     }
 
-    /// Sees to it that the cluster of a launch is there, once, now or later.
-    async fn secure(&self, launch: &Launch, attempt: u32) -> Result<Outcome> {
-        let specification = specification(self.config, launch, attempt);
-        match self.take(launch, attempt).await? {
-            Taken::Done(outcome) => Ok(outcome),
-            Taken::Ours(held) => self.start(launch, specification, held).await,
+    /// Ensures that a launch gets exactly one cluster, now or later.
+    async fn ensure_cluster(&self, launch: &Launch, attempt: u32) -> Result<LaunchOutcome> {
+        let request = cluster_request(self.config, launch, attempt);
+        let acquirer = Acquirer {
+            file: self.lease,
+            clusters: self.clusters,
+            deployment: &self.config.results_bucket,
+            owner: self.owner,
+            timeout: self.timeout,
+        };
+        match acquirer.acquire(launch, attempt).await? {
+            Acquired::Held(held) => self.start(launch, request, held).await,
+            Acquired::AlreadyLaunched { cluster, cluster_id } => {
+                Ok(LaunchOutcome::AlreadyLaunched { cluster, cluster_id })
+            }
+            Acquired::Queued { behind } => Ok(LaunchOutcome::Waiting { behind }),
         }
-    }
-
-    /// Whether this deployment has started that cluster.
-    #[must_use]
-    pub fn is_ours(&self, cluster: &Cluster) -> bool {
-        cluster.deployment.as_deref() == Some(&self.config.results_bucket)
     }
 
     async fn start(
         &self,
         launch: &Launch,
-        specification: RunJobFlowInputBuilder,
-        held: Held,
-    ) -> Result<Outcome> {
+        request: RunJobFlowInputBuilder,
+        held: StoredLease,
+    ) -> Result<LaunchOutcome> {
         let name = &held.lease.cluster;
-        // A second delivery may come when the first's cluster has ended, and its lease is long another's.
+        // A late second delivery finds neither the first one's lease nor a running cluster. Its
+        // cluster is then only known to EMR, and may be as old as the scheduled time.
         let since = launch.scheduled_time.min(held.lease.taken_at);
-        match self.find(name, since).await {
+        match find_cluster(self.clusters, &self.config.results_bucket, name, since).await {
             Ok(Some(found)) => {
                 self.record(&held, &found.id).await?;
-                return Ok(Outcome::AlreadyLaunched { cluster: name.clone(), cluster_id: found.id });
+                return Ok(LaunchOutcome::AlreadyLaunched { cluster: name.clone(), cluster_id: found.id });
             }
             Ok(None) => (),
             Err(error) => {
@@ -139,86 +147,60 @@ impl<E: Clusters> Launcher<'_, E> {
                 return Err(error);
             }
         }
-        let cluster_id = match self.clusters.start(specification).await {
+        let cluster_id = match self.clusters.start(request).await {
             Ok(id) => id,
-            Err(StartError::Refused(cause)) => {
+            Err(StartError::Rejected(cause)) => {
                 self.release(&held, &cause).await;
-                return Err(Error::Start(format!("{name}: EMR has refused: {cause}")));
+                return Err(Error::NotLaunched(format!("{name}: EMR rejected the request: {cause}")));
             }
-            Err(StartError::Unknown(cause)) => self.trace(&held, &cause).await?,
+            Err(StartError::Unknown(cause)) => self.find_started_cluster(&held, &cause).await?,
         };
         self.record_or_terminate(&held, &cluster_id).await?;
-        Ok(Outcome::Launched { cluster: name.clone(), cluster_id })
+        Ok(LaunchOutcome::Launched { cluster: name.clone(), cluster_id })
     }
 
-    /// The cluster of a start without an answer.
-    async fn trace(&self, held: &Held, cause: &str) -> Result<String> {
+    /// Searches for the cluster of a start that got no response.
+    async fn find_started_cluster(&self, held: &StoredLease, cause: &str) -> Result<String> {
         let Lease { cluster, taken_at, .. } = &held.lease;
-        for pause in PAUSES {
-            tokio::time::sleep(pause).await;
-            if let Some(found) = self.find(cluster, *taken_at).await? {
-                tracing::warn!(cluster, cluster_id = found.id, cause, "the answer to its start was lost");
+        for delay in SEARCH_BACKOFF {
+            tokio::time::sleep(delay).await;
+            let found = find_cluster(self.clusters, &self.config.results_bucket, cluster, *taken_at).await?;
+            if let Some(found) = found {
+                tracing::warn!(cluster, cluster_id = found.id, cause, "the response to its start was lost");
                 return Ok(found.id);
             }
         }
-        // The lease stays as it is: the next who comes asks EMR once more, when the answer is certain.
-        Err(Error::Start(format!(
-            "{cluster}: {cause}; no cluster of that name is there yet: it is tried again"
+        // The lease is not released, because the cluster may still appear. Once this invocation
+        // must be over, the next one searches again.
+        Err(Error::NotLaunched(format!(
+            "{cluster}: {cause}; no cluster of that name is there yet, the launch will be retried"
         )))
     }
 
-    async fn record_or_terminate(&self, held: &Held, cluster_id: &str) -> Result<()> {
+    async fn record_or_terminate(&self, held: &StoredLease, cluster_id: &str) -> Result<()> {
         let Err(error) = self.record(held, cluster_id).await else { return Ok(()) };
         let cluster = &held.lease.cluster;
+        // An unrecorded cluster would run alongside the next one.
         match self.clusters.terminate(cluster_id).await {
-            Ok(()) => Err(Error::Start(format!(
+            Ok(()) => Err(Error::NotLaunched(format!(
                 "{cluster} ({cluster_id}) was started but could not be recorded ({error}): it is being terminated"
             ))),
-            Err(second) => Err(Error::Start(format!(
+            Err(second) => Err(Error::NotLaunched(format!(
                 "{cluster} ({cluster_id}) was started but could neither be recorded ({error}) nor terminated ({second}): \
                  terminate it by hand unless leases/cluster.json names it"
             ))),
         }
     }
 
-    /// Writes the cluster's id into our lease.
-    async fn record(&self, held: &Held, cluster_id: &str) -> Result<()> {
-        self.change(held, |lease| lease.recorded(cluster_id)).await
+    async fn record(&self, held: &StoredLease, cluster_id: &str) -> Result<()> {
+        self.lease.update(held, |lease| lease.with_cluster_id(cluster_id)).await
     }
 
-    /// Gives our lease back. That only saves time: without it the lease is free once this invocation must be over.
-    async fn release(&self, held: &Held, why: &str) {
-        let released = |lease: &Lease| Lease { released: Some(why.to_owned()), ..lease.clone() };
-        if let Err(error) = self.change(held, released).await {
+    /// Releases the lease, so that other launches need not wait until this invocation must be over.
+    async fn release(&self, held: &StoredLease, reason: &str) {
+        let released = |lease: &Lease| Lease { released: Some(reason.to_owned()), ..lease.clone() };
+        if let Err(error) = self.lease.update(held, released).await {
             tracing::warn!(%error, "the lease could not be released");
         }
-    }
-
-    /// Changes our lease, to which others may just be adding what waits.
-    async fn change(&self, held: &Held, changed: impl Fn(&Lease) -> Lease) -> Result<()> {
-        let mut now = held.clone();
-        for _ in 0..TRIES {
-            if self.lease.write(&changed(&now.lease), Some(&now.etag)).await?.is_some() {
-                return Ok(());
-            }
-            now = match self.lease.read().await? {
-                Some(now) if now.lease.is_held_as(&held.lease) => now,
-                _ => return Err(Error::Refused("another has taken the lease".into())),
-            };
-        }
-        Err(Error::Refused("the lease can't be written just now".into()))
-    }
-
-    /// Takes a launch with nothing to do away from those that wait.
-    async fn forget(&self, launch: &Launch) -> Result<()> {
-        for _ in 0..TRIES {
-            let Some(held) = self.lease.read().await? else { return Ok(()) };
-            let mut lease = held.lease.clone();
-            lease.drop_waiting(launch);
-            if lease == held.lease || self.lease.write(&lease, Some(&held.etag)).await?.is_some() {
-                return Ok(());
-            }
-        }
-        Ok(())
     }
 }

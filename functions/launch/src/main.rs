@@ -1,4 +1,4 @@
-//! Wires the function: settings and clients are built once, then each event is answered.
+//! The Lambda function `launch`: builds the settings and the clients once, then handles each event.
 
 use fruitvec_launch::{Function, Invocation};
 use lambda_runtime::{Error, LambdaEvent, service_fn};

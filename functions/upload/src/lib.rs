@@ -1,24 +1,23 @@
-//! The app asks for an upload and is given a presigned URL: the photo goes straight to S3, and the app names no key.
+//! Gives the app a presigned URL for each photo that it uploads.
+//!
+//! The photo goes straight from the app to S3. The app cannot choose the object's key.
 //!
 //! ```text
-//! event ──▶ request (what is wanted) ──▶ uploads (key, presigned PUT) ──▶ answer
-//!             └─ refusal (RFC 9457) ────────────────────────────────────────┘
+//! event ──▶ request (validation) ──▶ presigner (key, presigned PUT) ──▶ respond
+//!              └─ problem (RFC 9457) ──────────────────────────────────────┘
 //! ```
 
-#[path = "respond.rs"]
-mod answer;
 mod config;
-#[path = "media_type.rs"]
-mod media;
-#[path = "problem.rs"]
-mod refusal;
+mod media_type;
+mod presigner;
+mod problem;
 mod request;
-#[path = "presigner.rs"]
-mod uploads;
+mod respond;
+mod route;
 
-pub use self::answer::{Answer, answer};
 pub use self::config::{Config, PHOTOS_BUCKET, UPLOAD_EXPIRY_SECONDS};
-pub use self::media::MediaType;
-pub use self::refusal::Refusal;
-pub use self::request::{Event, Wanted};
-pub use self::uploads::{Upload, Uploads};
+pub use self::media_type::MediaType;
+pub use self::presigner::{PresignedUpload, Presigner};
+pub use self::problem::Problem;
+pub use self::request::{Event, RequestedUpload};
+pub use self::respond::{Headers, Response, respond};

@@ -1,6 +1,6 @@
-//! The formats that may be uploaded: those that are embedded and that a phone makes.
+//! The image formats that may be uploaded.
 
-/// A format by its media type, as registered with IANA.
+/// An image format, identified by its IANA media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaType {
     /// `image/jpeg`
@@ -12,16 +12,18 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    /// All there are, in the order they are told in.
+    /// All formats, in the order in which problem details list them.
     pub const ALL: [Self; 3] = [Self::Jpeg, Self::Png, Self::Webp];
 
-    /// The format of that name, if it may be uploaded. Upper and lower case are one (RFC 9110, section 8.3.1).
+    /// Returns the format with this media type, or `None` if it may not be uploaded.
+    ///
+    /// Media types are case-insensitive (RFC 9110, section 8.3.1).
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|media| media.name().eq_ignore_ascii_case(name))
     }
 
-    /// As it stands in `content-type`.
+    /// Returns the media type, as a `content-type` header has it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -31,7 +33,7 @@ impl MediaType {
         }
     }
 
-    /// As a file's name ends.
+    /// Returns the file extension, without the dot.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_does_not_matter_and_near_misses_are_none() {
+    fn case_is_ignored_and_near_misses_are_not_accepted() {
         assert_eq!(MediaType::named("Image/JPEG"), Some(MediaType::Jpeg));
         for other in ["image/jpg", "image/heic", "image/png; q=1", "jpeg", "", "image/gif"] {
             assert_eq!(MediaType::named(other), None, "{other}");

@@ -1,4 +1,4 @@
-//! Presigned uploads: one PUT of exactly so many bytes of exactly that type to exactly one new key.
+//! Presigns uploads. Each URL allows one PUT of a fixed size and type to one new key.
 
 use std::collections::BTreeMap;
 
@@ -6,111 +6,111 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
-use fruitvec::error::{Cause, Error, Result};
-use fruitvec::store::Store;
+use fruitvec_core::contract::layout::format_date;
+use fruitvec_core::error::{Cause, Error, Result};
+use fruitvec_core::s3::client::Store;
 use serde::Serialize;
-use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 use ulid::Ulid;
 
 use crate::config::Config;
-use crate::request::Wanted;
+use crate::request::RequestedUpload;
 
-/// Gives uploads. Built once, before the first event.
+/// Presigns uploads to the photos bucket. It is built once, before the first event.
 #[derive(Debug)]
-pub struct Uploads {
+pub struct Presigner {
     client: Client,
     config: Config,
 }
 
-/// What the app is given: it sends the photo to `url` by `method` with these headers.
+/// A presigned request: the app uploads one photo by sending `method` to `url` with these headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Upload {
-    /// Where to. It holds a signature: whoever knows it can upload, so it is never logged.
+pub struct PresignedUpload {
+    /// The URL. It contains a signature that lets anyone upload, so it must never be logged.
     pub url: String,
     /// `PUT`.
     pub method: String,
-    /// All that must be sent as it is here, for it is signed: `content-type` and `content-length`.
+    /// The signed headers, which must be sent unchanged: `content-type` and `content-length`.
     pub headers: BTreeMap<String, String>,
-    /// The key that the photo will have: `uploads/<day, UTC>/<ulid>.<extension>`.
+    /// The key of the new photo: `uploads/<UTC date>/<ulid>.<extension>`.
     pub key: String,
-    /// The upload must have begun by then.
+    /// The time by which the upload must have started.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
 }
 
-impl Uploads {
-    /// Uploads that are signed with this client's credentials.
+impl Presigner {
+    /// Creates a presigner that signs with this client's credentials.
     #[must_use]
     pub fn new(client: &Client, config: Config) -> Self {
-        // The signature must not promise a checksum that the phone would have to compute.
+        // By default the SDK signs a checksum header, which the phone would then have to compute.
         let checksums = RequestChecksumCalculation::WhenRequired;
         let signing = client.config().to_builder().request_checksum_calculation(checksums).build();
         Self { client: Client::from_conf(signing), config }
     }
 
-    /// Uploads that are signed with the credentials of the environment.
+    /// Creates a presigner that signs with the credentials of the environment.
     pub async fn from_environment(config: Config) -> Self {
         Self::new(Store::from_environment().await.client(), config)
     }
 
-    /// The largest photo that may be uploaded, bytes.
+    /// Returns the size limit of a photo in bytes.
     #[must_use]
-    pub fn largest(&self) -> u64 {
-        self.config.largest
+    pub fn max_bytes(&self) -> u64 {
+        self.config.max_bytes
     }
 
-    /// An upload as it is wanted, from `now` on. Nothing is asked of S3: a signature is arithmetic.
+    /// Presigns an upload that is valid from `now`. This sends no request to S3.
     ///
     /// # Errors
     /// [`Error::S3`] when there are no credentials to sign with.
-    pub async fn presign(&self, wanted: Wanted, now: OffsetDateTime) -> Result<Upload> {
+    pub async fn presign(&self, request: RequestedUpload, now: OffsetDateTime) -> Result<PresignedUpload> {
         let now = now.to_offset(UtcOffset::UTC);
-        let key = key(wanted, now)?;
-        let presigned = match self.signed(&key, wanted, now).await {
+        let key = new_key(request, now);
+        let presigned = match self.presigned_put(&key, request, now).await {
             Ok(presigned) => presigned,
             Err(cause) => {
                 let bucket = self.config.photos_bucket.clone();
-                return Err(Error::S3 { verb: "presign a put of", bucket, key, passing: false, cause });
+                return Err(Error::S3 { verb: "presign a put of", bucket, key, transient: false, cause });
             }
         };
         let headers = presigned.headers().filter(|(name, _)| must_be_sent(presigned.uri(), name));
-        Ok(Upload {
+        Ok(PresignedUpload {
             url: presigned.uri().to_owned(),
             method: presigned.method().to_owned(),
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             key,
-            // A signature's time is in whole seconds.
+            // The signature carries its start time in whole seconds.
             expires_at: now.truncate_to_second() + self.config.expiry,
         })
     }
 
-    async fn signed(
+    async fn presigned_put(
         &self,
         key: &str,
-        wanted: Wanted,
+        request: RequestedUpload,
         now: OffsetDateTime,
     ) -> Result<PresignedRequest, Cause> {
         let from_now =
             PresigningConfig::builder().start_time(now.into()).expires_in(self.config.expiry).build()?;
         let put = self.client.put_object().bucket(&self.config.photos_bucket).key(key);
-        let put = put.content_type(wanted.media.name()).content_length(i64::try_from(wanted.size_bytes)?);
+        let put = put.content_type(request.media.name()).content_length(i64::try_from(request.size_bytes)?);
         put.presigned(from_now).await.map_err(|error| DisplayErrorContext(&error).to_string().into())
     }
 }
 
-/// Whether a header is one that the signature of this URL covers. The SDK also sets some that are its own, such as the id of a trace.
-/// `host` every client sends by itself.
+/// Returns whether the app must send this header, because the URL's signature covers it.
 fn must_be_sent(url: &str, header: &str) -> bool {
+    // The SDK also lists headers that it would send unsigned, such as a trace id.
     let signed = url.split('&').find_map(|parameter| parameter.strip_prefix("X-Amz-SignedHeaders="));
+    // Every HTTP client sets `host` without being asked.
     header != "host" && signed.is_some_and(|names| names.split("%3B").any(|name| name == header))
 }
 
-/// A key that is new: its ULID has the time and 80 random bits.
-fn key(wanted: Wanted, now: OffsetDateTime) -> Result<String> {
-    let day = now.date().format(format_description!("[year]-[month]-[day]"));
-    let day = day.map_err(|cause| Error::Internal(cause.to_string()))?;
-    Ok(format!("uploads/{day}/{}.{}", Ulid::from_datetime(now.into()), wanted.media.extension()))
+/// Returns a unique key. Its ULID consists of the time and 80 random bits.
+fn new_key(request: RequestedUpload, now: OffsetDateTime) -> String {
+    let date = format_date(now.date());
+    format!("uploads/{date}/{}.{}", Ulid::from_datetime(now.into()), request.media.extension())
 }
 
 #[cfg(test)]
@@ -121,24 +121,24 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::media::MediaType;
+    use crate::media_type::MediaType;
 
     const NOW: OffsetDateTime = datetime!(2026-11-24 23:59:59.9 UTC);
-    const WANTED: Wanted = Wanted { media: MediaType::Jpeg, size_bytes: 1234 };
+    const REQUEST: RequestedUpload = RequestedUpload { media: MediaType::Jpeg, size_bytes: 1234 };
 
-    fn uploads() -> Uploads {
+    fn presigner() -> Presigner {
         let client = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-3"))
             .credentials_provider(Credentials::new("AKID", "secret", Some("token".into()), None, "test"));
         let config =
-            Config { photos_bucket: "photos".into(), largest: 9999, expiry: Duration::from_secs(300) };
-        Uploads::new(&Client::from_conf(client.build()), config)
+            Config { photos_bucket: "photos".into(), max_bytes: 9999, expiry: Duration::from_secs(300) };
+        Presigner::new(&Client::from_conf(client.build()), config)
     }
 
     #[tokio::test]
-    async fn type_and_length_are_signed_and_told() {
-        let upload = uploads().presign(WANTED, NOW).await.unwrap();
+    async fn type_and_length_are_signed_and_returned() {
+        let upload = presigner().presign(REQUEST, NOW).await.unwrap();
         assert_eq!(upload.method, "PUT");
         assert!(
             upload.url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost&"),
@@ -149,9 +149,9 @@ mod tests {
         assert_eq!(headers, [("content-length", "1234"), ("content-type", "image/jpeg")]);
     }
 
-    /// In a Lambda the SDK sets `x-amzn-trace-id`, which would tell the phone to send our trace to S3.
+    /// In Lambda, the SDK adds `x-amzn-trace-id`. The phone would send that trace id to S3.
     #[test]
-    fn of_the_headers_only_the_signed_ones_must_be_sent() {
+    fn only_signed_headers_must_be_sent() {
         let url =
             "https://photos/k?X-Amz-Expires=300&X-Amz-SignedHeaders=content-length%3Bhost&X-Amz-Signature=ab";
         assert!(must_be_sent(url, "content-length"));
@@ -160,10 +160,10 @@ mod tests {
         }
     }
 
-    /// A checksum in the signature would be refused with every photo: the phone computes none.
+    /// With a signed checksum, S3 would refuse every photo, because the phone computes none.
     #[tokio::test]
-    async fn no_checksum_is_asked_of_the_phone() {
-        let upload = uploads().presign(WANTED, NOW).await.unwrap();
+    async fn no_checksum_is_required_from_the_phone() {
+        let upload = presigner().presign(REQUEST, NOW).await.unwrap();
         for word in ["checksum", "content-md5", "crc32"] {
             assert!(!upload.url.to_lowercase().contains(word), "{}", upload.url);
             assert!(!upload.headers.keys().any(|name| name.contains(word)), "{:?}", upload.headers);
@@ -171,31 +171,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upload_ends_when_its_signature_does() {
-        let upload = uploads().presign(WANTED, NOW).await.unwrap();
+    async fn an_upload_expires_with_its_signature() {
+        let upload = presigner().presign(REQUEST, NOW).await.unwrap();
         assert!(upload.url.contains("X-Amz-Date=20261124T235959Z"), "{}", upload.url);
         assert!(upload.url.contains("X-Amz-Expires=300"), "{}", upload.url);
         assert_eq!(upload.expires_at, datetime!(2026-11-25 00:04:59 UTC));
     }
 
     #[tokio::test]
-    async fn the_key_has_the_day_in_utc_and_is_never_the_same() {
-        let one = uploads().presign(WANTED, NOW).await.unwrap();
-        let other = uploads().presign(WANTED, NOW).await.unwrap();
-        assert_ne!(one.key, other.key);
-        let name = one.key.strip_prefix("uploads/2026-11-24/").unwrap().strip_suffix(".jpg").unwrap();
+    async fn a_key_is_unique_and_contains_the_utc_date() {
+        let first = presigner().presign(REQUEST, NOW).await.unwrap();
+        let second = presigner().presign(REQUEST, NOW).await.unwrap();
+        assert_ne!(first.key, second.key);
+        let name = first.key.strip_prefix("uploads/2026-11-24/").unwrap().strip_suffix(".jpg").unwrap();
         assert_eq!(name.parse::<Ulid>().unwrap().timestamp_ms(), 1_795_564_799_900);
         assert!(
-            one.url.starts_with("https://photos.s3.eu-west-3.amazonaws.com/uploads/2026-11-24/"),
+            first.url.starts_with("https://photos.s3.eu-west-3.amazonaws.com/uploads/2026-11-24/"),
             "{}",
-            one.url
+            first.url
         );
     }
 
     #[tokio::test]
-    async fn the_same_goes_for_a_local_day_that_is_another() {
+    async fn the_key_contains_the_utc_date_where_the_local_date_differs() {
         let elsewhere = datetime!(2026-11-25 03:00 +5);
-        let upload = uploads().presign(WANTED, elsewhere).await.unwrap();
+        let upload = presigner().presign(REQUEST, elsewhere).await.unwrap();
         assert!(upload.key.starts_with("uploads/2026-11-24/"), "{}", upload.key);
     }
 }

@@ -1,61 +1,65 @@
-//! Why no upload is given, in words for a person and in the form of RFC 9457 for a program.
+//! Why a request was refused: a sentence for people, and problem details (RFC 9457) for programs.
 
 use serde::Serialize;
 
-use crate::media::MediaType;
+use crate::media_type::MediaType;
+use crate::route::{METHOD, PATH};
 
-/// A request that is not granted.
+/// The reason why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The HTTP status: 4xx, for it is the request that must change.
+pub struct Problem {
+    /// The HTTP status. It is always 4xx, because the app has to change its request.
     pub status: u16,
-    /// What was wrong with it and what to do.
+    /// The fault in the request, and how to correct it.
     pub detail: String,
 }
 
-/// The body of a refusal. Its `type` is `about:blank`: the status says what kind of problem it is, and `title` is the status's own.
+/// The body of the response, as RFC 9457 defines it.
+///
+/// With the type `about:blank`, the status alone names the kind of problem, and the title is the
+/// status's reason phrase.
 #[derive(Debug, Serialize)]
-pub(crate) struct Problem<'a> {
+pub(crate) struct ProblemDetails<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
     detail: &'a str,
-    allowed: Allowed,
+    allowed: AllowedRequest,
 }
 
-/// What would have been granted.
+/// The request that would have been accepted.
 #[derive(Debug, Serialize)]
-struct Allowed {
+struct AllowedRequest {
     method: &'static str,
     path: &'static str,
     content_types: [&'static str; 3],
     max_size_bytes: u64,
 }
 
-impl Refusal {
+impl Problem {
     pub(crate) fn new(status: u16, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into() }
     }
 
-    /// The body, where photos up to `largest` bytes may be uploaded.
-    pub(crate) fn problem(&self, largest: u64) -> Problem<'_> {
-        Problem {
+    /// Returns the response body. Photos of up to `max_bytes` may be uploaded.
+    pub(crate) fn details(&self, max_bytes: u64) -> ProblemDetails<'_> {
+        ProblemDetails {
             r#type: "about:blank",
-            title: title(self.status),
+            title: reason_phrase(self.status),
             status: self.status,
             detail: &self.detail,
-            allowed: Allowed {
-                method: crate::request::METHOD,
-                path: crate::request::PATH,
+            allowed: AllowedRequest {
+                method: METHOD,
+                path: PATH,
                 content_types: MediaType::ALL.map(MediaType::name),
-                max_size_bytes: largest,
+                max_size_bytes: max_bytes,
             },
         }
     }
 }
 
-/// The reason phrase: RFC 9110, section 15.
-fn title(status: u16) -> &'static str {
+/// Returns the reason phrase that RFC 9110, section 15, gives for a status.
+fn reason_phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         404 => "Not Found",

@@ -1,74 +1,68 @@
-//! One event, one answer.
+//! Turns each event into an HTTP response.
 
-use fruitvec::error::{Error, Result};
-use fruitvec::metrics::Metrics;
+use fruitvec_core::error::{Error, Result};
+use fruitvec_core::metrics::Metrics;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::request::{Event, METHOD};
-use crate::uploads::Uploads;
+use crate::presigner::Presigner;
+use crate::request::Event;
+use crate::route::METHOD;
 
 const CREATED: u16 = 201;
 const METHOD_NOT_ALLOWED: u16 = 405;
 
-/// A response in the shape that an HTTP API takes (payload format 2.0).
+/// A response in the shape that an HTTP API expects (payload format 2.0).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct Response {
     /// The HTTP status.
     pub status_code: u16,
-    /// Its headers.
+    /// The HTTP headers.
     pub headers: Headers,
-    /// JSON: an [`crate::Upload`], or a problem of RFC 9457.
+    /// JSON: a [`crate::PresignedUpload`], or problem details (RFC 9457).
     pub body: String,
 }
 
-/// The headers that an answer may have.
+/// The headers of a [`Response`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Headers {
     content_type: &'static str,
-    /// An answer holds a signature.
     cache_control: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     allow: Option<&'static str>,
 }
 
-/// Grants the upload that the event asks for, or says why not.
+/// Presigns the upload that the event requests, or reports why the request was refused.
 ///
 /// # Errors
-/// Only what is not the app's fault: it can't be signed.
-pub async fn answer(uploads: &Uploads, event: &Event, now: OffsetDateTime) -> Result<Answer> {
+/// Only failures that the app did not cause, such as missing credentials.
+pub async fn respond(presigner: &Presigner, event: &Event, now: OffsetDateTime) -> Result<Response> {
     let mut metrics = Metrics::new("upload");
-    let answer = match event.wanted(uploads.largest()) {
-        Ok(wanted) => {
-            let upload = uploads.presign(wanted, now).await?;
-            tracing::info!(upload.key, wanted.size_bytes, "presigned");
+    let response = match event.requested_upload(presigner.max_bytes()) {
+        Ok(request) => {
+            let upload = presigner.presign(request, now).await?;
+            tracing::info!(upload.key, wanted.size_bytes = request.size_bytes, "presigned");
             metrics.count("presigned", 1.0);
-            Answer::new(CREATED, "application/json", &upload)
+            Response::new(CREATED, "application/json", &upload)
         }
-        Err(refusal) => {
-            tracing::info!(refusal.status, refusal.detail, "refused");
+        Err(problem) => {
+            let (status, detail) = (problem.status, problem.detail.as_str());
+            tracing::info!(refusal.status = status, refusal.detail = detail, "refused");
             metrics.count("refused", 1.0);
-            Answer::new(refusal.status, "application/problem+json", &refusal.problem(uploads.largest()))
+            Response::new(status, "application/problem+json", &problem.details(presigner.max_bytes()))
         }
     };
-    print(&metrics);
-    answer
+    metrics.print();
+    response
 }
 
-impl Answer {
+impl Response {
     fn new(status_code: u16, content_type: &'static str, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_string(body).map_err(|cause| Error::Internal(cause.to_string()))?;
         let allow = (status_code == METHOD_NOT_ALLOWED).then_some(METHOD);
+        // The body holds a signature, and no cache may keep that.
         Ok(Self { status_code, headers: Headers { content_type, cache_control: "no-store", allow }, body })
-    }
-}
-
-/// CloudWatch takes metrics from what is printed.
-#[allow(clippy::print_stdout)]
-fn print(metrics: &Metrics) {
-    if let Some(line) = metrics.line() {
-        println!("{line}");
     }
 }

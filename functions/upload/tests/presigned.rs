@@ -1,21 +1,22 @@
-//! The whole way of an upload: the app's request, the URL, and a plain HTTP client that uses it as told, or not as told.
+//! Requests an upload as the app does, then uses or misuses the URL with a plain HTTP client.
+//!
 //! The embedded S3 checks signatures as S3 does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 
-use fruitvec::local::Server;
-use fruitvec_upload::{Answer, Config, Event, Uploads, answer};
+use fruitvec_embedded_s3::Server;
+use fruitvec_upload::{Config, Event, Presigner, Response, respond};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 const PHOTOS: &str = "photos";
 const EXPIRY: Duration = Duration::from_secs(300);
-const LARGEST: u64 = 25 << 20;
+const MAX_BYTES: u64 = 25 << 20;
 
 struct World {
     server: Server,
-    uploads: Uploads,
+    presigner: Presigner,
     _data: tempfile::TempDir,
 }
 
@@ -24,22 +25,22 @@ impl World {
         let data = tempfile::tempdir().unwrap();
         let server = Server::start(data.path(), 0).await.unwrap();
         server.client().create_bucket().bucket(PHOTOS).send().await.unwrap();
-        let config = Config { photos_bucket: PHOTOS.into(), largest: LARGEST, expiry: EXPIRY };
-        Self { uploads: Uploads::new(&server.client(), config), server, _data: data }
+        let config = Config { photos_bucket: PHOTOS.into(), max_bytes: MAX_BYTES, expiry: EXPIRY };
+        Self { presigner: Presigner::new(&server.client(), config), server, _data: data }
     }
 
-    async fn answer(&self, event: &Value) -> Answer {
-        self.answer_at(event, OffsetDateTime::now_utc()).await
+    async fn respond(&self, event: &Value) -> Response {
+        self.respond_at(event, OffsetDateTime::now_utc()).await
     }
 
-    async fn answer_at(&self, event: &Value, now: OffsetDateTime) -> Answer {
+    async fn respond_at(&self, event: &Value, now: OffsetDateTime) -> Response {
         let event: Event = serde_json::from_value(event.clone()).unwrap();
-        answer(&self.uploads, &event, now).await.unwrap()
+        respond(&self.presigner, &event, now).await.unwrap()
     }
 
-    /// The upload that is granted for these bytes.
+    /// Requests an upload that must be granted.
     async fn granted(&self, content_type: &str, size: usize) -> Value {
-        granted(&self.answer(&asking(&json!({"content_type": content_type, "size_bytes": size}))).await)
+        granted(&self.respond(&request(&json!({"content_type": content_type, "size_bytes": size}))).await)
     }
 
     async fn keys(&self) -> Vec<String> {
@@ -53,20 +54,20 @@ fn event(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The real event of the app, asking for something else.
-fn asking(body: &Value) -> Value {
+/// Returns the app's real event with another body.
+fn request(body: &Value) -> Value {
     let mut event = event("jpeg");
     event["body"] = body.to_string().into();
     event
 }
 
 #[track_caller]
-fn granted(answer: &Answer) -> Value {
-    assert_eq!(answer.status_code, 201, "{}", answer.body);
-    serde_json::from_str(&answer.body).unwrap()
+fn granted(response: &Response) -> Value {
+    assert_eq!(response.status_code, 201, "{}", response.body);
+    serde_json::from_str(&response.body).unwrap()
 }
 
-/// The status of a PUT by a client that knows nothing of AWS.
+/// Sends a PUT with a plain HTTP client, and returns the status.
 async fn put(url: &str, content_type: &str, body: Vec<u8>) -> u16 {
     let (url, content_type) = (url.to_owned(), content_type.to_owned());
     let send = move || {
@@ -77,9 +78,9 @@ async fn put(url: &str, content_type: &str, body: Vec<u8>) -> u16 {
 }
 
 #[tokio::test]
-async fn the_url_works_as_told() {
+async fn the_url_accepts_the_requested_photo() {
     let world = World::start().await;
-    let upload = granted(&world.answer(&event("jpeg")).await);
+    let upload = granted(&world.respond(&event("jpeg")).await);
     let length = upload["headers"]["content-length"].as_str().unwrap().parse().unwrap();
     let url = upload["url"].as_str().unwrap();
     assert_eq!(upload["method"], "PUT");
@@ -91,14 +92,14 @@ async fn the_url_works_as_told() {
 }
 
 #[tokio::test]
-async fn a_base64_body_asks_as_well() {
+async fn a_base64_body_is_accepted() {
     let world = World::start().await;
-    let upload = granted(&world.answer(&event("base64")).await);
+    let upload = granted(&world.respond(&event("base64")).await);
     assert!(upload["key"].as_str().unwrap().ends_with(".webp"), "{upload}");
 }
 
 #[tokio::test]
-async fn another_type_or_length_than_was_asked_for_is_refused() {
+async fn a_type_or_length_other_than_requested_is_refused() {
     let world = World::start().await;
     let upload = world.granted("image/jpeg", 100).await;
     let url = upload["url"].as_str().unwrap();
@@ -134,47 +135,47 @@ async fn an_expired_url_is_refused() {
     let world = World::start().await;
     let body = json!({"content_type": "image/png", "size_bytes": 10});
     let earlier = OffsetDateTime::now_utc() - 2 * EXPIRY;
-    let upload = granted(&world.answer_at(&asking(&body), earlier).await);
+    let upload = granted(&world.respond_at(&request(&body), earlier).await);
     assert_eq!(put(upload["url"].as_str().unwrap(), "image/png", vec![7; 10]).await, 403);
     assert!(world.keys().await.is_empty());
 }
 
 #[tokio::test]
-async fn the_app_names_no_key() {
+async fn the_app_can_not_choose_the_key() {
     let world = World::start().await;
     let body = json!({"content_type": "image/png", "size_bytes": 10, "key": "photos/Kiwi/1.png", "bucket": "results"});
-    let upload = granted(&world.answer(&asking(&body)).await);
+    let upload = granted(&world.respond(&request(&body)).await);
     assert!(upload["key"].as_str().unwrap().starts_with("uploads/"), "{upload}");
     assert!(upload["url"].as_str().unwrap().contains("/photos/uploads/"), "{upload}");
 }
 
 #[tokio::test]
-async fn a_refusal_is_a_problem_that_says_what_is_allowed() {
+async fn problem_details_list_what_is_allowed() {
     let world = World::start().await;
-    for (name, status, title, says) in [
+    for (name, status, title, text) in [
         ("heic", 415, "Unsupported Media Type", "JPEG"),
         ("too-large", 413, "Content Too Large", "26214400"),
         ("not-json", 400, "Bad Request", "size_bytes"),
     ] {
-        let answer = world.answer(&event(name)).await;
-        let wire = serde_json::to_value(&answer).unwrap();
+        let response = world.respond(&event(name)).await;
+        let wire = serde_json::to_value(&response).unwrap();
         assert_eq!(wire["statusCode"], status);
         assert_eq!(wire["headers"]["content-type"], "application/problem+json");
-        let problem: Value = serde_json::from_str(&answer.body).unwrap();
+        let problem: Value = serde_json::from_str(&response.body).unwrap();
         assert_eq!(problem["type"], "about:blank");
         assert_eq!(problem["title"], title);
         assert_eq!(problem["status"], status);
-        assert!(problem["detail"].as_str().unwrap().contains(says), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(text), "{problem}");
         assert_eq!(problem["allowed"]["content_types"], json!(["image/jpeg", "image/png", "image/webp"]));
-        assert_eq!(problem["allowed"]["max_size_bytes"], LARGEST);
+        assert_eq!(problem["allowed"]["max_size_bytes"], MAX_BYTES);
     }
 }
 
 #[tokio::test]
-async fn another_method_is_told_which_is_allowed() {
+async fn another_method_is_refused_with_the_allowed_one() {
     let world = World::start().await;
     let mut event = event("jpeg");
     event["requestContext"]["http"]["method"] = "GET".into();
-    let wire = serde_json::to_value(world.answer(&event).await).unwrap();
+    let wire = serde_json::to_value(world.respond(&event).await).unwrap();
     assert_eq!((&wire["statusCode"], &wire["headers"]["allow"]), (&json!(405), &json!("POST")));
 }

@@ -1,52 +1,53 @@
-//! Deleting what was replaced and what does not hold.
+//! Executes a delete task: deletes replaced parts and dead objects.
 
 use futures::{StreamExt, TryStreamExt};
 
-use crate::compact::{Sweep, Swept};
+use super::records::{DeleteList, PartToDelete};
+use crate::batch::outcome::Report;
+use crate::batch::results::Results;
 use crate::error::{Error, Result};
-use crate::outcome::Report;
-use crate::store::Store;
 
-/// Parts that are deleted at once. Each takes three requests, one after the other.
-const PARTS_AT_ONCE: usize = 16;
+/// Parts deleted concurrently. Each takes three requests in sequence.
+const PART_CONCURRENCY: usize = 16;
 
-/// Deletes what a list names. A part goes only if all that was written in its place is still there.
-pub(crate) async fn sweep(store: &Store, results_bucket: &str, list: &Sweep) -> Result<Report> {
+/// Deletes the objects of a list. A part is kept if one of its replacements no longer exists.
+pub(crate) async fn delete(results: Results<'_>, list: &DeleteList) -> Result<Report> {
     let mut report = Report::default();
-    let parts = list.parts.iter().map(|part| delete(store, results_bucket, part));
-    let mut parts = futures::stream::iter(parts).buffer_unordered(PARTS_AT_ONCE);
+    let parts = list.parts.iter().map(|part| delete_part(results, part));
+    let mut parts = futures::stream::iter(parts).buffer_unordered(PART_CONCURRENCY);
     while let Some(deleted) = parts.try_next().await? {
         match deleted {
-            Some(beside) => {
+            Some(sidecars) => {
                 report.counts.add("parts_deleted", 1);
-                report.counts.add("objects_deleted", beside);
+                report.counts.add("objects_deleted", sidecars);
             }
             None => report.counts.add("parts_kept", 1),
         }
     }
-    store.delete(results_bucket, &list.objects).await?;
+    // These need no check, because no reader depends on them.
+    results.store.delete(results.bucket, &list.objects).await?;
     report.counts.add("objects_deleted", list.objects.len() as u64);
     Ok(report)
 }
 
-/// Deletes a part and what lies beside it, and returns how many objects lay beside it; nothing if the part is to stay.
-async fn delete(store: &Store, results_bucket: &str, part: &Swept) -> Result<Option<u64>> {
-    if !is_replaced(store, results_bucket, part).await? {
+/// Deletes a part and its sidecars. Returns the number of sidecars, or `None` if the part is kept.
+async fn delete_part(results: Results<'_>, part: &PartToDelete) -> Result<Option<u64>> {
+    if !is_replaced(results, part).await? {
         return Ok(None);
     }
-    // What lies beside it goes first: without the part nobody would look for it by its name.
-    let beside = part.keys.len().saturating_sub(1);
-    let (beside, part) = part.keys.split_at(beside);
-    store.delete(results_bucket, beside).await?;
-    store.delete(results_bucket, part).await?;
-    Ok(Some(beside.len() as u64))
+    let Some((part, sidecars)) = part.keys.split_last() else { return Ok(Some(0)) };
+    // Sidecars are deleted first. If this is killed in between, the next plan finds the part again,
+    // and with it the rest of the sidecars.
+    results.store.delete(results.bucket, sidecars).await?;
+    results.store.delete(results.bucket, std::slice::from_ref(part)).await?;
+    Ok(Some(sidecars.len() as u64))
 }
 
-async fn is_replaced(store: &Store, results_bucket: &str, part: &Swept) -> Result<bool> {
+async fn is_replaced(results: Results<'_>, part: &PartToDelete) -> Result<bool> {
     for key in &part.replaced_by {
-        match store.head(results_bucket, key).await {
+        match results.store.head(results.bucket, key).await {
             Ok(_) => (),
-            Err(Error::Gone { .. }) => return Ok(false),
+            Err(Error::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
     }

@@ -1,93 +1,93 @@
-//! Compaction at work: parts are read one after the other, the next being fetched meanwhile, and their rows written again in the order of
+//! Executes a compaction task: reads the parts, and rewrites their current rows in the order of
 //! keys.
 //!
-//! Memory is bounded, whatever the number of parts: few parts are held at a time, their embeddings go to a temporary file, and only what else
-//! a row has stays until all parts are read. Then rows are written, a part is put as soon as it is full, and the next begun.
+//! Memory is bounded for any number of parts. Few parts are prefetched at a time, embeddings go to
+//! a temporary file, and only the other columns of the rows stay in memory until all parts are
+//! read. Then the parts are written one after the other.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 
-use crate::ahead::Ahead;
-use crate::apart::{apart, wait};
-use crate::compact::{Reading, Rewrite};
+use super::records::{PartToRead, Rewrite};
+use crate::batch::outcome::Report;
+use crate::batch::results::Results;
+use crate::blocking::{block_on, run_blocking};
+use crate::contract::layout::{Part, PartName};
+use crate::contract::model_card::ModelCard;
 use crate::error::{Error, Result};
-use crate::model::ModelCard;
-use crate::outcome::Report;
-use crate::partition::{Part, PartName};
-use crate::store::Store;
-use crate::table::{self, Encoded, PartWriter, Row};
+use crate::s3::prefetch::Prefetcher;
+use crate::table::{self, PartReader, PartWriter, Row};
 
-/// Rows that are written at once: 5 MB of embeddings of 1280 numbers.
-const ROWS: usize = 1024;
-/// Bytes that go to the temporary file at once: fifty embeddings of 1280 numbers.
+/// Rows written to a part at a time: 5 MB of embeddings with 1280 dimensions.
+const BATCH_ROWS: usize = 1024;
+/// The buffer of the temporary file: fifty embeddings with 1280 dimensions.
 const SPOOL_BYTES: usize = 256 << 10;
 
-/// Writes the parts of a list anew. Rows keep when and by whom they were made.
-pub(crate) async fn rewrite(
-    store: &Store,
-    results_bucket: &str,
-    card: &ModelCard,
-    list: Rewrite,
-) -> Result<Report> {
-    let object =
-        |reading: &Reading| Ok((list.part(&card.id, &reading.name)?.embeddings_key(), reading.size_bytes));
+/// Rewrites the parts of a list. Each row keeps its time and program of embedding.
+pub(crate) async fn rewrite(results: Results<'_>, list: Rewrite) -> Result<Report> {
+    let Results { store, bucket, card } = results;
+    let object = |part: &PartToRead| Ok((list.part(&card.id, &part.name)?.embeddings_key(), part.size_bytes));
     let objects: Vec<_> = list.parts.iter().map(object).collect::<Result<_>>()?;
-    let ahead = Ahead::fetch(store, results_bucket, objects);
-    let (store, results_bucket, card) = (store.clone(), results_bucket.to_owned(), card.clone());
-    apart(move || {
+    let prefetcher = Prefetcher::fetch(store, bucket, objects);
+    let (store, bucket, card) = (store.clone(), bucket.to_owned(), card.clone());
+    run_blocking(move || {
         let mut report = Report::default();
-        let rows = read(ahead, &card, &list, &mut report)?;
-        write(&store, &results_bucket, &card, &list, rows, &mut report)?;
+        let rows = read(prefetcher, &card, &list, &mut report)?;
+        let results = Results { store: &store, bucket: &bucket, card: &card };
+        write(results, &list, rows, &mut report)?;
         Ok(report)
     })
     .await
 }
 
-/// Reads the rows that hold.
-fn read(mut ahead: Ahead, card: &ModelCard, list: &Rewrite, report: &mut Report) -> Result<Sorted> {
+/// Reads the current rows of the parts.
+fn read(
+    mut prefetcher: Prefetcher,
+    card: &ModelCard,
+    list: &Rewrite,
+    report: &mut Report,
+) -> Result<SortedRows> {
     let mut spool = Spool::new(card.dimension)?;
-    for reading in &list.parts {
-        let part = Encoded::new(list.part(&card.id, &reading.name)?.embeddings_key(), ahead.next()?);
-        part.check_model(card)?;
-        spool.take(&part, reading)?;
+    for part in &list.parts {
+        let reader = PartReader::new(list.part(&card.id, &part.name)?.embeddings_key(), prefetcher.next()?);
+        // Another network under the same model id would mix its embeddings in.
+        reader.check_model(card)?;
+        spool.add_part(&reader, &part.dead)?;
         report.counts.add("parts_read", 1);
-        report.counts.add("bytes_read", reading.size_bytes);
+        report.counts.add("bytes_read", part.size_bytes);
     }
     spool.finish()
 }
 
-/// Writes them into as many parts as the list says.
-fn write(
-    store: &Store,
-    results_bucket: &str,
-    card: &ModelCard,
-    list: &Rewrite,
-    mut rows: Sorted,
-    report: &mut Report,
-) -> Result<()> {
+/// Writes the rows into the number of parts that the list requests.
+fn write(results: Results<'_>, list: &Rewrite, mut rows: SortedRows, report: &mut Report) -> Result<()> {
+    let Results { store, bucket, card } = results;
     let replaces: Vec<_> = list.replaces.iter().filter_map(|name| PartName::parse(name)).collect();
     let into = usize::try_from(list.into).unwrap_or(1).max(1);
-    let all = rows.len();
-    let rows_each = all.div_ceil(into).max(1);
-    // A day of which nothing holds still has a replacement: a part without rows.
-    for _ in 0..all.div_ceil(rows_each).max(1) {
-        let (name, bytes) = rows.part(rows_each, card, &replaces)?;
+    let total = rows.len();
+    let rows_per_part = total.div_ceil(into).max(1);
+    // Without current rows an empty part is written, because only a part can record which parts it
+    // replaces.
+    for _ in 0..total.div_ceil(rows_per_part).max(1) {
+        let (name, bytes) = rows.next_part(rows_per_part, card, &replaces)?;
         let part = Part { name, ..list.part(&card.id, &list.parts[0].name)? };
         report.counts.add("bytes_written", bytes.len() as u64);
         report.counts.add("parts_written", 1);
-        // One that is there already is the same: it has the same rows, and replaces the same parts.
-        wait(store.put_if_absent(results_bucket, &part.embeddings_key(), table::MEDIA_TYPE, bytes))?;
+        // A part that exists already has the same rows, and replaces the same parts: its name is a
+        // digest of both.
+        block_on(store.put_if_absent(bucket, &part.embeddings_key(), table::MEDIA_TYPE, bytes))?;
     }
-    report.counts.add("rows", all as u64);
+    report.counts.add("rows", total as u64);
     Ok(())
 }
 
-/// The embeddings of rows, one after the other in a temporary file.
+/// Collects rows in the order of reading. Their embeddings go to a temporary file.
 struct Spool {
     file: BufWriter<File>,
+    /// The rows without embeddings, each with the index of its embedding in the file.
     rows: Vec<(Row, u64)>,
-    /// Those of one embedding, on their way to the file.
-    bytes: Vec<u8>,
+    /// One embedding as bytes, reused for each row.
+    buffer: Vec<u8>,
 }
 
 impl Spool {
@@ -96,94 +96,101 @@ impl Spool {
         Ok(Self {
             file: BufWriter::with_capacity(SPOOL_BYTES, file),
             rows: Vec::new(),
-            bytes: vec![0; size_of::<f32>() * dimension],
+            buffer: vec![0; size_of::<f32>() * dimension],
         })
     }
 
-    /// Takes the rows of a part that hold.
-    fn take(&mut self, part: &Encoded, reading: &Reading) -> Result<()> {
-        let mut number = 0;
-        for some in part.some_rows()? {
-            for row in some? {
-                if reading.dead.binary_search(&number).is_err() {
-                    self.push(part, row)?;
+    /// Adds the current rows of a part.
+    fn add_part(&mut self, part: &PartReader, dead: &[u32]) -> Result<()> {
+        let mut index = 0;
+        for batch in part.row_batches()? {
+            for row in batch? {
+                if dead.binary_search(&index).is_err() {
+                    self.add_row(part, row)?;
                 }
-                number += 1;
+                index += 1;
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, part: &Encoded, mut row: Row) -> Result<()> {
+    fn add_row(&mut self, part: &PartReader, mut row: Row) -> Result<()> {
+        // Taken out of the row, which stays in memory.
         let embedding = std::mem::take(&mut row.embedding);
-        let (found, said) = (embedding.len(), self.bytes.len() / size_of::<f32>());
-        if found != said {
-            return Err(
-                part.broken(&format!("an embedding has {found} numbers, the model's dimension is {said}"))
-            );
+        let (found, expected) = (embedding.len(), self.buffer.len() / size_of::<f32>());
+        if found != expected {
+            return Err(part.broken(&format!(
+                "an embedding has {found} values, but the model's dimension is {expected}"
+            )));
         }
-        for (bytes, number) in self.bytes.as_chunks_mut().0.iter_mut().zip(&embedding) {
-            *bytes = number.to_le_bytes();
+        for (bytes, value) in self.buffer.as_chunks_mut().0.iter_mut().zip(&embedding) {
+            *bytes = value.to_le_bytes();
         }
-        self.file.write_all(&self.bytes).map_err(Error::temporary)?;
+        self.file.write_all(&self.buffer).map_err(Error::temporary)?;
         self.rows.push((row, self.rows.len() as u64));
         Ok(())
     }
 
-    /// All rows, sorted as a part has them.
-    fn finish(self) -> Result<Sorted> {
-        let Self { file, mut rows, bytes } = self;
+    /// Sorts the rows.
+    fn finish(self) -> Result<SortedRows> {
+        let Self { file, mut rows, buffer } = self;
         let file = file.into_inner().map_err(|error| error.into_error());
         let file = file.map_err(Error::temporary)?;
-        // The rest of the order makes twice the same rows twice the same part.
         rows.sort_by(|(a, _), (b, _)| {
-            let place = |row: &Row| (row.photo.last_modified, row.embedded_at, row.photo.id());
-            let of_keys = (&a.photo.bucket, &a.photo.key).cmp(&(&b.photo.bucket, &b.photo.key));
-            // An id is a digest, and rarely needed.
-            of_keys.then_with(|| place(a).cmp(&place(b)))
+            let by_key = (&a.photo.bucket, &a.photo.key).cmp(&(&b.photo.bucket, &b.photo.key));
+            // Rows with the same key need a fixed order too: the same rows must give the same part,
+            // byte for byte. The id is computed only for them, because it is a digest.
+            let tie_break = |row: &Row| (row.photo.last_modified, row.embedded_at, row.photo.id());
+            by_key.then_with(|| tie_break(a).cmp(&tie_break(b)))
         });
-        Ok(Sorted { file, rows: rows.into_iter(), bytes })
+        Ok(SortedRows { file, rows: rows.into_iter(), buffer })
     }
 }
 
-/// Rows in the order of buckets and keys, which are taken out one after the other.
-struct Sorted {
+/// Yields rows in the order of buckets and keys.
+struct SortedRows {
     file: File,
+    /// The rows without embeddings, each with the index of its embedding in the file.
     rows: std::vec::IntoIter<(Row, u64)>,
-    /// Those of one embedding, as they come from the file.
-    bytes: Vec<u8>,
+    /// One embedding as bytes, reused for each row.
+    buffer: Vec<u8>,
 }
 
-impl Sorted {
-    /// How many are left.
+impl SortedRows {
+    /// Returns the number of remaining rows.
     fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// The name and the bytes of a part of the next rows, at most so many.
-    fn part(&mut self, count: usize, card: &ModelCard, replaces: &[PartName]) -> Result<(PartName, Vec<u8>)> {
-        let mut left = count.min(self.len());
-        let of_this = self.rows.as_slice()[..left].iter();
-        let versions = of_this.map(|(row, _)| (row.photo.id(), row.photo.last_modified));
+    /// Encodes the next rows, at most `count`, as a part. Returns the part's name and bytes.
+    fn next_part(
+        &mut self,
+        count: usize,
+        card: &ModelCard,
+        replaces: &[PartName],
+    ) -> Result<(PartName, Vec<u8>)> {
+        let mut remaining = count.min(self.len());
+        let rows = self.rows.as_slice()[..remaining].iter();
+        let versions = rows.map(|(row, _)| (row.photo.id(), row.photo.last_modified));
         let name = PartName::of_replacement(versions, replaces);
         let mut writer = PartWriter::new(card, replaces)?;
-        while left > 0 {
-            let rows = self.next_rows(left.min(ROWS))?;
+        while remaining > 0 {
+            let rows = self.next_rows(remaining.min(BATCH_ROWS))?;
             writer.write(&rows, card)?;
-            left -= rows.len();
+            remaining -= rows.len();
         }
         Ok((name, writer.finish()?))
     }
 
-    /// The next rows with their embeddings.
+    /// Returns the next rows with their embeddings.
     fn next_rows(&mut self, count: usize) -> Result<Vec<Row>> {
-        let Self { file, rows, bytes } = self;
-        let complete = |(row, place): (Row, u64)| {
-            let start = SeekFrom::Start(place * bytes.len() as u64);
-            file.seek(start).and_then(|_| file.read_exact(bytes)).map_err(Error::temporary)?;
-            let embedding = bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect();
+        let Self { file, rows, buffer } = self;
+        let with_embedding = |(row, index): (Row, u64)| {
+            let start = SeekFrom::Start(index * buffer.len() as u64);
+            file.seek(start).and_then(|_| file.read_exact(buffer)).map_err(Error::temporary)?;
+            let embedding = buffer.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
             Ok(Row { embedding, ..row })
         };
-        rows.take(count).map(complete).collect()
+        rows.take(count).map(with_embedding).collect()
     }
 }

@@ -1,217 +1,277 @@
-//! What a fit takes of a part: the moments of its rows that hold.
+//! Computes the moments of the current rows of parts.
 //!
-//! Those of all rows of a large part are kept beside it, so that the next fit need not sum them up again; what no longer holds is
-//! subtracted. What is kept only saves work: missing or damaged, it is made anew.
+//! The moments of all rows of a large part are cached in S3 next to the part, so the next fit need
+//! not read its rows again. The moments of the dead rows are subtracted from them. The cache only
+//! saves work: a missing or damaged entry is computed again.
 
 use bytes::Bytes;
 
-use crate::ahead::Ahead;
-use crate::apart::{apart, wait};
-use crate::behind::Behind;
+use super::error::pca_error;
+use crate::batch::results::Results;
+use crate::blocking::{block_on, run_blocking};
+use crate::contract::layout::Part;
+use crate::contract::model_card::ModelCard;
 use crate::error::{Error, Result};
-use crate::model::ModelCard;
 use crate::moments::Moments;
-use crate::partition::Part;
-use crate::store::Store;
-use crate::table::Encoded;
+use crate::s3::Store;
+use crate::s3::prefetch::Prefetcher;
+use crate::s3::write_behind::WriteBehind;
+use crate::table::PartReader;
 
-/// A part as a fit needs it.
+/// A part as input of a fit.
 #[derive(Debug, Clone)]
-pub(crate) struct Portion {
-    /// The part.
-    pub(crate) part: Part,
-    /// Rows in it.
-    pub(crate) rows: u32,
-    /// The numbers of the rows that don't hold, ascending.
-    pub(crate) dead: Vec<u32>,
-    /// Whether its moments are kept beside it.
-    pub(crate) kept: bool,
+pub(super) struct PartInput {
+    pub(super) part: Part,
+    /// Number of rows, current or dead.
+    pub(super) rows: u32,
+    /// The indices of the dead rows, ascending.
+    pub(super) dead: Vec<u32>,
+    /// Whether the moments of all rows were in the cache when the task was planned.
+    pub(super) cached: bool,
 }
 
-/// By what a part is summed up.
+/// How the moments of a part's current rows are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    /// Its rows that hold.
-    Rows,
-    /// The moments that are kept beside it, less its rows that don't hold.
-    Kept,
-    /// The same; but they are to be made first, and kept.
-    Unkept,
+enum MomentsSource {
+    /// From the current rows, without the cache.
+    Recompute,
+    /// From the cached moments of all rows, minus those of the dead rows.
+    Cached,
+    /// As `Cached`, but first the moments of all rows are computed and cached.
+    ComputeAndCache,
 }
 
-/// Which rows of a part.
+/// A choice of a part's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
+enum RowFilter {
     All,
     Current,
     Dead,
 }
 
-impl Portion {
-    /// The part's object, and about how many bytes that are.
-    pub(crate) fn rows_object(&self, card: &ModelCard) -> (String, u64) {
-        let numbers = u64::from(self.rows) * card.dimension as u64;
-        (self.part.embeddings_key(), numbers * size_of::<f32>() as u64)
+impl PartInput {
+    /// Returns the key of the part's rows, and their approximate size in bytes.
+    pub(super) fn rows_object(&self, card: &ModelCard) -> (String, u64) {
+        let values = u64::from(self.rows) * card.dimension as u64;
+        (self.part.embeddings_key(), values * size_of::<f32>() as u64)
     }
 
-    /// The part, if its rows are of just this network: another under the same id must not be mixed in.
-    pub(crate) fn encoded(&self, card: &ModelCard, bytes: Bytes) -> Result<Encoded> {
-        let part = Encoded::new(self.part.embeddings_key(), bytes);
+    /// Returns a reader of the part.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when the rows were made by another network with the same model id, whose
+    /// embeddings must not be mixed in.
+    pub(super) fn reader(&self, card: &ModelCard, bytes: Bytes) -> Result<PartReader> {
+        let part = PartReader::new(self.part.embeddings_key(), bytes);
         part.check_model(card)?;
         Ok(part)
     }
 
-    fn source(&self, card: &ModelCard, full: bool) -> Source {
-        // Subtracting most of a sum leaves mostly its rounding errors, and is more work than adding the rest. And a part of
-        // fewer rows than `dimension` is smaller than its moments: it is its own best summary.
-        let few = (self.rows as usize) < card.dimension;
-        match self.kept {
-            _ if full || few || self.dead.len() > self.rows as usize / 2 => Source::Rows,
-            true => Source::Kept,
-            false => Source::Unkept,
+    /// Chooses the cheapest way to the moments that is accurate. `full` ignores the cache.
+    fn source(&self, dimension: usize, full: bool) -> MomentsSource {
+        // Subtracting most of a sum leaves mostly rounding errors, and takes longer than adding up
+        // the rest.
+        let mostly_dead = self.dead.len() > self.rows as usize / 2;
+        // A part with fewer rows than dimensions is smaller than its moments.
+        let is_small = (self.rows as usize) < dimension;
+        match self.cached {
+            _ if full || is_small || mostly_dead => MomentsSource::Recompute,
+            true => MomentsSource::Cached,
+            false => MomentsSource::ComputeAndCache,
         }
     }
 
-    /// What is fetched for it, with about how many bytes that are.
-    fn objects(&self, card: &ModelCard, source: Source) -> Vec<(String, u64)> {
-        let moments =
-            || (self.part.moments_key(), (card.dimension * card.dimension / 2 * size_of::<f64>()) as u64);
+    /// Returns the objects to prefetch, with their approximate sizes in bytes.
+    fn objects(&self, card: &ModelCard, source: MomentsSource) -> Vec<(String, u64)> {
+        let moments = || {
+            let values = card.dimension * card.dimension / 2;
+            (self.part.moments_key(), (values * size_of::<f64>()) as u64)
+        };
         match source {
-            Source::Kept if self.dead.is_empty() => vec![moments()],
-            Source::Kept => vec![moments(), self.rows_object(card)],
-            Source::Rows | Source::Unkept => vec![self.rows_object(card)],
+            MomentsSource::Cached if self.dead.is_empty() => vec![moments()],
+            MomentsSource::Cached => vec![moments(), self.rows_object(card)],
+            MomentsSource::Recompute | MomentsSource::ComputeAndCache => vec![self.rows_object(card)],
         }
     }
 }
 
-/// The moments of the current rows of these parts; `full` ignores what is kept beside them, and keeps nothing.
-pub(crate) async fn moments(
-    store: &Store,
-    results_bucket: &str,
-    card: &ModelCard,
-    parts: Vec<Portion>,
+/// Returns the moments of the current rows of all parts. `full` neither reads nor fills the cache.
+pub(super) async fn moments_of_parts(
+    results: Results<'_>,
+    parts: Vec<PartInput>,
     full: bool,
 ) -> Result<Moments> {
-    let sources: Vec<_> = parts.iter().map(|part| part.source(card, full)).collect();
-    let objects = parts.iter().zip(&sources).flat_map(|(part, source)| part.objects(card, *source)).collect();
-    let (ahead, behind) = (Ahead::fetch(store, results_bucket, objects), Behind::new(store, results_bucket));
-    let (store, results_bucket, card) = (store.clone(), results_bucket.to_owned(), card.clone());
-    apart(move || {
-        let mut total = Total::new(card.dimension);
-        let mut summing = Summing { store, results_bucket, card, ahead, behind };
+    let Results { store, bucket, card } = results;
+    let sources: Vec<_> = parts.iter().map(|part| part.source(card.dimension, full)).collect();
+    // In the order in which `PartSummer` reads them, since a prefetcher yields objects in order.
+    let objects = parts.iter().zip(&sources).flat_map(|(part, source)| part.objects(card, *source));
+    let prefetcher = Prefetcher::fetch(store, bucket, objects.collect());
+    let write_behind = WriteBehind::new(store, bucket);
+    let (store, bucket, card) = (store.clone(), bucket.to_owned(), card.clone());
+    run_blocking(move || {
+        let mut total = MomentsBuilder::new(card.dimension);
+        let mut summer = PartSummer { store, bucket, card, prefetcher, write_behind };
         for (part, source) in parts.iter().zip(sources) {
             match source {
-                Source::Rows => total.add_rows(&summing.next(part)?, &part.dead, Which::Current)?,
-                Source::Kept | Source::Unkept => total.moments.merge(&summing.by_kept(part, source)?)?,
+                MomentsSource::Recompute => {
+                    total.add_part(&summer.next_rows(part)?, &part.dead, RowFilter::Current)?;
+                }
+                MomentsSource::Cached | MomentsSource::ComputeAndCache => {
+                    total.merge(&summer.sum_with_cache(part, source)?)?;
+                }
             }
         }
-        summing.behind.end()?;
+        summer.write_behind.finish()?;
         total.finish()
     })
     .await
 }
 
-struct Summing {
+/// Reads parts and cached moments, in the order in which they are prefetched.
+struct PartSummer {
     store: Store,
-    results_bucket: String,
+    bucket: String,
     card: ModelCard,
-    ahead: Ahead,
-    behind: Behind,
+    prefetcher: Prefetcher,
+    write_behind: WriteBehind,
 }
 
-impl Summing {
-    /// The part, which is the next object.
-    fn next(&mut self, part: &Portion) -> Result<Encoded> {
-        part.encoded(&self.card, self.ahead.next()?)
-    }
-
-    /// The moments of a part's current rows, by those of all its rows.
-    fn by_kept(&mut self, part: &Portion, source: Source) -> Result<Moments> {
-        let kept = if source == Source::Kept { self.kept(part)? } else { None };
-        let rows = match (&kept, source) {
+impl PartSummer {
+    /// Returns the moments of a part's current rows: those of all rows minus those of the dead
+    /// rows.
+    fn sum_with_cache(&mut self, part: &PartInput, source: MomentsSource) -> Result<Moments> {
+        let cached = if source == MomentsSource::Cached { self.next_moments(part)? } else { None };
+        let rows = match (&cached, source) {
             (Some(_), _) if part.dead.is_empty() => None,
-            // It was said to be kept, and is not.
-            (None, Source::Kept) if part.dead.is_empty() => {
-                let bytes = wait(self.store.get(&self.results_bucket, &part.part.embeddings_key()))?;
-                Some(part.encoded(&self.card, bytes)?)
+            // Only the moments were prefetched, but they are missing or damaged.
+            (None, MomentsSource::Cached) if part.dead.is_empty() => {
+                let bytes = block_on(self.store.get(&self.bucket, &part.part.embeddings_key()))?;
+                Some(part.reader(&self.card, bytes)?)
             }
-            _ => Some(self.next(part)?),
+            _ => Some(self.next_rows(part)?),
         };
         let dimension = self.card.dimension;
-        let of = |which| {
-            let mut total = Total::new(dimension);
-            rows.iter().try_for_each(|rows| total.add_rows(rows, &part.dead, which))?;
-            total.finish()
+        let sum = |filter| {
+            let mut sum = MomentsBuilder::new(dimension);
+            rows.iter().try_for_each(|rows| sum.add_part(rows, &part.dead, filter))?;
+            sum.finish()
         };
-        let mut moments = match kept {
+        let mut moments = match cached {
             Some(moments) => moments,
             None => {
-                let moments = of(Which::All)?;
-                self.keep(part, &moments)?;
+                let moments = sum(RowFilter::All)?;
+                self.cache(part, &moments)?;
                 moments
             }
         };
         if !part.dead.is_empty() {
-            moments.subtract(&of(Which::Dead)?)?;
+            moments.subtract(&sum(RowFilter::Dead)?).map_err(pca_error)?;
         }
         Ok(moments)
     }
 
-    fn kept(&mut self, part: &Portion) -> Result<Option<Moments>> {
-        match self.ahead.next() {
+    /// Returns the part, which must be the next prefetched object.
+    fn next_rows(&mut self, part: &PartInput) -> Result<PartReader> {
+        part.reader(&self.card, self.prefetcher.next()?)
+    }
+
+    /// Returns the part's cached moments, which must be the next prefetched object. `None` if they
+    /// are missing or damaged.
+    fn next_moments(&mut self, part: &PartInput) -> Result<Option<Moments>> {
+        match self.prefetcher.next() {
             Ok(bytes) => Ok(Moments::from_bytes(&part.part.moments_key(), self.card.dimension, &bytes).ok()),
-            Err(Error::Gone { .. }) => Ok(None),
+            Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn keep(&mut self, part: &Portion, moments: &Moments) -> Result<()> {
-        self.behind.put(part.part.moments_key(), "application/octet-stream", moments.to_bytes())
+    fn cache(&mut self, part: &PartInput, moments: &Moments) -> Result<()> {
+        self.write_behind.put(part.part.moments_key(), "application/octet-stream", moments.to_bytes())
     }
 }
 
-/// Moments with the rows that are not in them yet: adding a row costs as much as adding hundreds.
-struct Total {
+/// Adds rows to moments in batches, because adding one row takes as long as adding hundreds.
+struct MomentsBuilder {
     moments: Moments,
-    rows: Vec<f32>,
+    /// Rows that are not in the moments yet.
+    pending: Vec<f32>,
 }
 
-impl Total {
-    const ROWS: usize = 2048;
+impl MomentsBuilder {
+    const BATCH_ROWS: usize = 2048;
 
     fn new(dimension: usize) -> Self {
-        Self { moments: Moments::empty(dimension), rows: Vec::new() }
+        Self { moments: Moments::empty(dimension), pending: Vec::new() }
     }
 
-    /// Adds rows of a part.
-    fn add_rows(&mut self, rows: &Encoded, dead: &[u32], which: Which) -> Result<()> {
+    fn add_part(&mut self, part: &PartReader, dead: &[u32], filter: RowFilter) -> Result<()> {
         let dimension = self.moments.dimension();
-        let mut number = 0;
-        for rows in rows.embeddings(dimension)? {
-            for row in rows?.chunks_exact(dimension) {
-                let dead = dead.binary_search(&number).is_ok();
-                if which == Which::All || dead == (which == Which::Dead) {
-                    self.add(row)?;
+        let mut index = 0;
+        for batch in part.embeddings(dimension)? {
+            for row in batch?.chunks_exact(dimension) {
+                let is_dead = dead.binary_search(&index).is_ok();
+                if filter == RowFilter::All || is_dead == (filter == RowFilter::Dead) {
+                    self.add_row(row)?;
                 }
-                number += 1;
+                index += 1;
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, row: &[f32]) -> Result<()> {
-        self.rows.extend_from_slice(row);
-        if self.rows.len() >= Self::ROWS * row.len() { self.flush() } else { Ok(()) }
+    fn add_row(&mut self, row: &[f32]) -> Result<()> {
+        self.pending.extend_from_slice(row);
+        if self.pending.len() >= Self::BATCH_ROWS * row.len() { self.flush() } else { Ok(()) }
+    }
+
+    fn merge(&mut self, moments: &Moments) -> Result<()> {
+        self.moments.merge(moments).map_err(pca_error)
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.moments.add_rows(&self.rows)?;
-        self.rows.clear();
+        self.moments.add_rows(&self.pending).map_err(pca_error)?;
+        self.pending.clear();
         Ok(())
     }
 
     fn finish(mut self) -> Result<Moments> {
         self.flush()?;
         Ok(self.moments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::date;
+
+    use super::*;
+    use crate::contract::layout::{PartName, Partition};
+
+    const DIMENSION: usize = 1280;
+
+    fn input(rows: u32, dead: u32, cached: bool) -> PartInput {
+        let partition = Partition { model: "m".into(), date: date!(2026 - 11 - 23) };
+        let part = Part { partition, name: PartName::parse("a").unwrap() };
+        PartInput { part, rows, dead: (0..dead).collect(), cached }
+    }
+
+    #[test]
+    fn a_large_part_with_few_dead_rows_uses_the_cache() {
+        for (dead, cached, source) in [
+            (0, true, MomentsSource::Cached),
+            (1000, true, MomentsSource::Cached),
+            (1000, false, MomentsSource::ComputeAndCache),
+        ] {
+            assert_eq!(input(2000, dead, cached).source(DIMENSION, false), source);
+        }
+    }
+
+    #[test]
+    fn a_small_part_a_mostly_dead_one_and_a_full_fit_use_the_rows() {
+        for cached in [true, false] {
+            assert_eq!(input(1279, 0, cached).source(DIMENSION, false), MomentsSource::Recompute);
+            assert_eq!(input(2000, 1001, cached).source(DIMENSION, false), MomentsSource::Recompute);
+            assert_eq!(input(2000, 0, cached).source(DIMENSION, true), MomentsSource::Recompute);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A compaction that ends at any of its calls, and is run again: never a row less.
+//! Compactions that crash at any of their S3 calls, and are run again, never lose a row.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,34 +10,34 @@ use aws_sdk_s3::config::interceptors::{
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use fruitvec::fits::Asked;
-use fruitvec::plan::Wishes;
-use fruitvec::run::Job;
-use fruitvec::store::Store;
+use fruitvec::batch::pca::FitOptions;
+use fruitvec::batch::plan::PlanOptions;
+use fruitvec::contract::run::Job;
+use fruitvec::s3::Store;
 
-use super::{confirmed, current, driven, driven_by, key, part, redeliver, without_grace};
-use crate::fixture::{RESULTS, World, photo};
+use super::{confirmed, current_photos, day, key, part, redeliver, run_job, run_job_on, without_grace};
+use crate::support::world::{PHOTOS, RESULTS, World, photo};
 
-/// When a call ends a process.
+/// The moment at which a call crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Before it is sent.
-    Before,
-    /// After it was done, before the answer is read.
-    After,
+enum Moment {
+    /// Before the request is sent.
+    BeforeRequest,
+    /// After S3 executed the request, before the response is read.
+    AfterRequest,
 }
 
-/// From its n-th call on, S3 is out of reach.
+/// Fails the n-th S3 call and all later ones.
 #[derive(Debug)]
 struct Crash {
     calls: Arc<AtomicUsize>,
     at: usize,
-    end: End,
+    moment: Moment,
 }
 
 impl Crash {
-    fn check(&self, call: usize, end: End) -> Result<(), BoxError> {
-        let crashed = call > self.at || (call == self.at && end == self.end);
+    fn check(&self, call: usize, moment: Moment) -> Result<(), BoxError> {
+        let crashed = call > self.at || (call == self.at && moment == self.moment);
         if crashed { Err("crashed".into()) } else { Ok(()) }
     }
 }
@@ -54,7 +54,7 @@ impl Intercept for Crash {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        if call == self.at && self.end == End::After { Ok(()) } else { self.check(call, End::Before) }
+        self.check(call, Moment::BeforeRequest)
     }
 
     fn read_after_transmit(
@@ -63,25 +63,26 @@ impl Intercept for Crash {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // Calls at once: whichever is answered last is the one that crashes.
-        self.check(self.calls.load(Ordering::SeqCst), End::After)
+        // Among concurrent calls, any whose response comes after the n-th request may crash.
+        self.check(self.calls.load(Ordering::SeqCst), Moment::AfterRequest)
     }
 }
 
-/// A store that crashes, and how many calls it has seen.
-fn crashing(world: &World, at: usize, end: End) -> (Store, Arc<AtomicUsize>) {
+/// Returns a store that crashes, and the number of calls it has made.
+fn crashing_store(world: &World, at: usize, moment: Moment) -> (Store, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
-    let crash = Crash { calls: Arc::clone(&calls), at, end };
+    let crash = Crash { calls: Arc::clone(&calls), at, moment };
     (world.intercepted(crash), calls)
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with the modification times of its files.
+fn copy_folder(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() {
             std::fs::create_dir_all(&target).unwrap();
-            copy(&source, &target);
+            copy_folder(&source, &target);
         } else {
             std::fs::copy(&source, &target).unwrap();
             let modified: SystemTime = source.metadata().unwrap().modified().unwrap();
@@ -90,105 +91,109 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Another world with the same photos and results.
-async fn twin(world: &World) -> World {
-    let twin = World::start().await;
-    for bucket in [crate::fixture::PHOTOS, RESULTS] {
-        copy(&world.data.path().join(bucket), &twin.data.path().join(bucket));
+/// Copies a world with its photos and results.
+async fn copy_of(world: &World) -> World {
+    let copy = World::start().await;
+    for bucket in [PHOTOS, RESULTS] {
+        copy_folder(&world.data.path().join(bucket), &copy.data.path().join(bucket));
     }
-    twin
+    copy
 }
 
-async fn refit(world: &World) {
-    super::refit(world, Asked { components: 3, ..Asked::default() }).await.unwrap();
+async fn fit(world: &World) {
+    super::fit(world, FitOptions { components: 3, ..FitOptions::default() }).await.unwrap();
 }
 
-/// Ends a compaction of this world at every call in turn; then it is run again to its end.
-async fn crash_everywhere(scene: &World, wishes: &Wishes, parts_left: usize) {
-    let expected = current(scene).await;
-    let mut ends = 0;
-    for end in [End::Before, End::After] {
+/// Crashes a compaction at each of its calls in turn, each time on a fresh copy of `original`, and
+/// runs it again to the end.
+async fn crash_everywhere(original: &World, options: &PlanOptions, parts_left: usize) {
+    let expected = current_photos(original).await;
+    let mut crashes = 0;
+    for moment in [Moment::BeforeRequest, Moment::AfterRequest] {
         for at in 1.. {
-            let world = twin(scene).await;
-            let (store, calls) = crashing(&world, at, end);
-            let ended = driven_by(&store, Job::Compact, wishes).await;
-            let through = calls.load(Ordering::SeqCst) < at;
-            assert_eq!(current(&world).await, expected, "{end:?} call {at}");
-            if through {
-                ended.unwrap();
+            let world = copy_of(original).await;
+            let (store, calls) = crashing_store(&world, at, moment);
+            let result = run_job_on(&store, Job::Compact, options).await;
+            let finished = calls.load(Ordering::SeqCst) < at;
+            assert_eq!(current_photos(&world).await, expected, "{moment:?} call {at}");
+            if finished {
+                result.unwrap();
                 break;
             }
-            ends += 1;
+            crashes += 1;
             for _ in 0..3 {
-                driven(&world, Job::Compact, &without_grace()).await.unwrap();
-                assert_eq!(current(&world).await, expected, "run again after it ended {end:?} call {at}");
+                run_job(&world, Job::Compact, &without_grace()).await.unwrap();
+                assert_eq!(current_photos(&world).await, expected, "run again after {moment:?} call {at}");
             }
-            let left = world.results("embeddings/").await;
-            assert_eq!(left.len(), parts_left, "{end:?} call {at}: {:?}", left.keys());
-            let beside = world.results("moments/").await.len() + world.results("reduced/").await.len();
-            assert_eq!(beside, 0, "{end:?} call {at}");
+            let left = world.result_objects("embeddings/").await;
+            assert_eq!(left.len(), parts_left, "{moment:?} call {at}: {:?}", left.keys());
+            let sidecars =
+                world.result_objects("moments/").await.len() + world.result_objects("reduced/").await.len();
+            assert_eq!(sidecars, 0, "{moment:?} call {at}");
         }
     }
-    assert!(ends > 20, "{ends}");
+    assert!(crashes > 20, "{crashes}");
 }
 
-/// {a, b} and {b}, with moments and projections.
-async fn stored_twice() -> World {
+/// The parts {a, b} and {b}, with moments and projections.
+async fn world_with_duplicate_rows() -> World {
     let mut world = World::start().await;
     part(&mut world, 0..40).await;
-    refit(&world).await;
+    fit(&world).await;
     redeliver(&world, 2).await;
     world
 }
 
-/// One part, of whose rows one is superseded and one removed, and a reject that is gone.
-async fn single() -> World {
+/// A single part with a superseded row and a removed one, and a reject of a deleted photo.
+async fn world_with_a_single_part() -> World {
     let mut world = World::start().await;
     part(&mut world, 0..4).await;
-    world.put_at(&key(9), photo(9)[..90].to_vec(), super::day()).await;
-    world.ingest_told().await;
-    world.put_at(&key(1), photo(100), super::day() + time::Duration::days(1)).await;
+    world.put_dated(&key(9), photo(9)[..90].to_vec(), day()).await;
+    world.ingest_pending().await;
+    world.put_dated(&key(1), photo(100), day() + time::Duration::days(1)).await;
     world.delete(&key(2)).await;
     world.delete(&key(9)).await;
-    world.ingest_told().await;
+    world.ingest_pending().await;
     world
 }
 
 #[tokio::test]
-async fn compacting_rows_that_are_stored_twice_may_end_anywhere() {
-    let world = stored_twice().await;
+async fn a_compaction_of_duplicate_rows_may_crash_at_any_call() {
+    let world = world_with_duplicate_rows().await;
     crash_everywhere(&world, &confirmed(), 1).await;
-    // And so may the run that deletes.
-    driven(&world, Job::Compact, &confirmed()).await.unwrap();
+    // The second run deletes the superseded parts, and may crash as well.
+    run_job(&world, Job::Compact, &confirmed()).await.unwrap();
     crash_everywhere(&world, &without_grace(), 1).await;
 }
 
 #[tokio::test]
-async fn compacting_a_single_part_may_end_anywhere() {
-    let world = single().await;
+async fn a_compaction_of_a_single_part_may_crash_at_any_call() {
+    let world = world_with_a_single_part().await;
     crash_everywhere(&world, &confirmed(), 2).await;
-    driven(&world, Job::Compact, &confirmed()).await.unwrap();
+    run_job(&world, Job::Compact, &confirmed()).await.unwrap();
     crash_everywhere(&world, &without_grace(), 2).await;
 }
 
 #[tokio::test]
-async fn two_compactions_at_once_lose_nothing() {
-    for scene in [stored_twice().await, single().await] {
-        let expected = current(&scene).await;
+async fn two_concurrent_compactions_lose_nothing() {
+    for world in [world_with_duplicate_rows().await, world_with_a_single_part().await] {
+        let expected = current_photos(&world).await;
         for _ in 0..4 {
-            let wishes = without_grace();
-            let (first, second) =
-                tokio::join!(driven(&scene, Job::Compact, &wishes), driven(&scene, Job::Compact, &wishes));
-            // One may find that the other has deleted what it was to read; nothing else.
-            for run in [first, second] {
-                if let Err(error) = run {
-                    let words = error.to_string();
-                    assert!(words.contains("is gone"), "{words}");
+            let options = without_grace();
+            let (first, second) = tokio::join!(
+                run_job(&world, Job::Compact, &options),
+                run_job(&world, Job::Compact, &options)
+            );
+            // The only acceptable error: one run deleted a part that the other still had to read.
+            for result in [first, second] {
+                if let Err(error) = result {
+                    let message = error.to_string();
+                    assert!(message.contains("is gone"), "{message}");
                 }
             }
-            assert_eq!(current(&scene).await, expected);
+            assert_eq!(current_photos(&world).await, expected);
         }
-        driven(&scene, Job::Compact, &without_grace()).await.unwrap();
-        assert_eq!(current(&scene).await, expected);
+        run_job(&world, Job::Compact, &without_grace()).await.unwrap();
+        assert_eq!(current_photos(&world).await, expected);
     }
 }

@@ -1,9 +1,9 @@
-//! The listing of the photos bucket.
+//! The parallel listing of the photos bucket.
 
-use fruitvec::listing::Listing;
-use fruitvec::store::Store;
+use fruitvec::s3::Store;
+use fruitvec::s3::parallel_list::Listing;
 
-use crate::fixture::{PHOTOS, World};
+use crate::support::world::{PHOTOS, World};
 
 async fn listed(store: &Store) -> Vec<String> {
     let mut listing = Listing::of(store, PHOTOS);
@@ -15,7 +15,7 @@ async fn listed(store: &Store) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn all_keys_come_in_byte_order_wherever_they_lie() {
+async fn keys_come_in_byte_order_across_folders() {
     let world = World::start().await;
     assert_eq!(listed(&world.store).await, [""; 0]);
     let mut keys = Vec::new();
@@ -46,7 +46,7 @@ async fn all_keys_come_in_byte_order_wherever_they_lie() {
 }
 
 #[tokio::test]
-async fn the_folders_of_a_console_are_no_photos() {
+async fn empty_objects_that_represent_folders_are_left_out() {
     let world = World::start().await;
     world.put("photos/", "").await;
     world.put("photos/Kiwi/", "").await;
@@ -55,9 +55,9 @@ async fn the_folders_of_a_console_are_no_photos() {
 }
 
 #[tokio::test]
-async fn a_folder_of_many_pages_is_listed_whole() {
+async fn a_folder_of_many_pages_is_listed_completely() {
     let world = World::start().await;
-    let folder = world.file("photos/Kiwi");
+    let folder = world.photo_file("photos/Kiwi");
     std::fs::create_dir_all(&folder).unwrap();
     for number in 0..3500 {
         std::fs::write(folder.join(format!("{number:05}.jpg")), "photo").unwrap();
@@ -65,13 +65,13 @@ async fn a_folder_of_many_pages_is_listed_whole() {
     let keys = listed(&world.store).await;
     assert_eq!(keys.len(), 3500);
     assert!(keys.is_sorted());
-    // Who stops reading stops the listing, and nobody waits for it.
+    // A reader may stop early. Dropping the listing must not wait for the remaining pages.
     let mut listing = Listing::of(&world.store, PHOTOS);
     assert_eq!(listing.next().await.unwrap().unwrap().key, "photos/Kiwi/00000.jpg");
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_not_there_is_named() {
+async fn a_missing_bucket_is_named() {
     let world = World::start().await;
     let error = Listing::of(&world.store, "nowhere").next().await.unwrap_err().to_string();
     assert!(error.contains("nowhere"), "{error}");

@@ -1,27 +1,27 @@
-//! What a worker takes does not grow with its task.
+//! The memory of a worker does not grow with its task.
 #![cfg(target_os = "linux")]
 
-use fruitvec::compact::Aims;
+use fruitvec::batch::compact::CompactOptions;
+use fruitvec::batch::plan::PlanOptions;
+use fruitvec::batch::run::Run;
+use fruitvec::contract::layout::{Part, Partition};
+use fruitvec::contract::model_card::ModelCard;
+use fruitvec::contract::photo::Photo;
+use fruitvec::contract::run::{Job, Stage};
 use fruitvec::embed::Embedder;
-use fruitvec::error::Error;
-use fruitvec::partition::{Part, Partition};
-use fruitvec::photo::Photo;
-use fruitvec::plan::Wishes;
-use fruitvec::run::{Job, Run, Stage};
-use fruitvec::store::Listed;
-use fruitvec::table::{self, Encoded, Row};
-use fruitvec::work::Worker;
+use fruitvec::s3::ObjectMeta;
+use fruitvec::table::{self, PartReader, Row};
 use time::OffsetDateTime;
 
-use super::{confirmed, day, planned, run};
-use crate::fixture::{RESULTS, Toy, World};
-use crate::ingest::memory::{alone, forget_peak, resident};
+use super::{confirmed, day, plan_stage, run, worker_without_photos};
+use crate::support::process_memory::{alone, reset_peak, resident};
+use crate::support::world::{RESULTS, ToyEmbedder, World};
 
 const DIMENSION: usize = 1280;
 const PARTS: usize = 48;
 const ROWS: usize = 500;
 
-/// A row of noise, which no compression makes smaller.
+/// A row of noise, which does not compress.
 fn row(number: usize) -> Row {
     let mut state = number as u64 + 1;
     let mut noise = || {
@@ -44,53 +44,59 @@ fn row(number: usize) -> Row {
     }
 }
 
+/// Writes the parts. Returns their keys and total size.
+async fn write_parts(world: &World, card: &ModelCard) -> (Vec<String>, u64) {
+    let (mut keys, mut bytes) = (Vec::new(), 0);
+    for part in 0..PARTS {
+        let mut rows: Vec<Row> = (part * ROWS..(part + 1) * ROWS).map(row).collect();
+        let partition = Partition { model: card.id.clone(), date: day().date() };
+        let key = Part { partition, name: table::part_name(&rows) }.embeddings_key();
+        let encoded = table::encode(&mut rows, card).unwrap();
+        bytes += encoded.len() as u64;
+        world.store.put(RESULTS, &key, "application/vnd.apache.parquet", encoded).await.unwrap();
+        keys.push(key);
+    }
+    (keys, bytes)
+}
+
+/// Checks the rows of a part that is not one of the old ones. It has more rows than are written in
+/// one batch.
+async fn assert_rows_unchanged(world: &World, old_keys: &[String]) {
+    let mut new_keys = Vec::new();
+    let add = |object: ObjectMeta| {
+        new_keys.extend((!old_keys.contains(&object.key)).then_some(object.key));
+        Ok(())
+    };
+    world.store.list(RESULTS, "embeddings/", add).await.unwrap();
+    let bytes = world.store.get(RESULTS, &new_keys[0]).await.unwrap();
+    let rows = PartReader::new(&new_keys[0], bytes).rows().unwrap();
+    assert!(rows.len() > 2048, "{}", rows.len());
+    for found in rows {
+        let number = usize::from_str_radix(&found.photo.etag, 16).unwrap();
+        assert!(found == row(number), "row {number}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn compacting_many_parts_takes_less_memory_than_they_have_bytes() {
     if !alone("batch::memory::compacting_many_parts_takes_less_memory_than_they_have_bytes") {
         return;
     }
     let world = World::start().await;
-    let mut card = Toy::new().card().clone();
+    let mut card = ToyEmbedder::new().card().clone();
     card.dimension = DIMENSION;
-    let (mut bytes, mut read) = (0, Vec::new());
-    for part in 0..PARTS {
-        let mut rows: Vec<Row> = (part * ROWS..(part + 1) * ROWS).map(row).collect();
-        let partition = Partition { model: card.id.clone(), date: day().date() };
-        let part = Part { partition, name: table::part_name(&rows) };
-        let encoded = table::encode(&mut rows, &card).unwrap();
-        bytes += encoded.len() as u64;
-        read.push(part.embeddings_key());
-        world
-            .store
-            .put(RESULTS, &part.embeddings_key(), "application/vnd.apache.parquet", encoded)
-            .await
-            .unwrap();
-    }
-    let run = Run { card: card.clone(), ..run(&world.store, Job::Compact) };
-    let aims = Aims { part_bytes: 16 << 20, ..Aims::default() };
-    let (tasks, _) = planned(&run, Stage::Compact, &Wishes { aims, ..confirmed() }).await.unwrap();
+    let (old_keys, bytes) = write_parts(&world, &card).await;
+    let run = Run { card, ..run(&world.store, Job::Compact) };
+    let compact = CompactOptions { part_bytes: 16 << 20, ..CompactOptions::default() };
+    let (tasks, _) = plan_stage(&run, Stage::Compact, &PlanOptions { compact, ..confirmed() }).await.unwrap();
     assert_eq!(tasks.len(), 1);
-    let load = Box::new(|| Err(Error::Internal("it needs no model".into())));
-    let worker = Worker::new(world.store.clone(), RESULTS, card, 1, load);
-    forget_peak();
+    let worker = worker_without_photos(&run);
+    reset_peak();
     let before = resident().0;
     let outcome = worker.work(&tasks[0]).await.unwrap();
-    let took = resident().1 - before;
+    let peak = resident().1 - before;
     assert_eq!(outcome.counts.get("rows"), (PARTS * ROWS) as u64, "{outcome:?}");
     assert!(outcome.counts.get("parts_written") > 4, "{outcome:?}");
-    assert!(took < bytes, "{} MiB for {} MiB", took >> 20, bytes >> 20);
-    // And rows are what they were, also where a part has more of them than are written at once.
-    let mut keys = Vec::new();
-    let note = |object: Listed| {
-        keys.extend((!read.contains(&object.key)).then_some(object.key));
-        Ok(())
-    };
-    world.store.list(RESULTS, "embeddings/", note).await.unwrap();
-    let bytes = world.store.get(RESULTS, &keys[0]).await.unwrap();
-    let rows = Encoded::new(&keys[0], bytes).rows().unwrap();
-    assert!(rows.len() > 2048, "{}", rows.len());
-    for found in rows {
-        let number = usize::from_str_radix(&found.photo.etag, 16).unwrap();
-        assert!(found == row(number), "row {number}");
-    }
+    assert!(peak < bytes, "{} MiB for {} MiB", peak >> 20, bytes >> 20);
+    assert_rows_unchanged(&world, &old_keys).await;
 }

@@ -1,27 +1,28 @@
-//! An invocation ends in time, whatever its photos do: what is done is kept, the rest is handed back, nothing is lost.
+//! An invocation ends before its deadline. Finished photos are kept, and the others are retried.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fruitvec::contract::event::Delivery;
+use fruitvec::contract::limits::Limits;
+use fruitvec::contract::model_card::ModelCard;
 use fruitvec::embed::Embedder;
 use fruitvec::error::{Disposition, Error, Result};
-use fruitvec::event::Delivery;
-use fruitvec::ingest::{Ingest, Outcome};
-use fruitvec::model::ModelCard;
-use fruitvec::pixels::{Limits, Square};
+use fruitvec::image::InputImage;
+use fruitvec::ingest::{DeliveryOutcome, Ingest};
 use image::ImageFormat;
 
-use crate::fixture::{RESULTS, Toy, World, encoded, photo};
+use crate::support::world::{RESULTS, ToyEmbedder, World, encode, photo};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Takes its time over each photo, and more than anyone has over a black one.
-struct Slow {
-    toy: Toy,
-    photo: Duration,
+/// Takes a fixed time for each photo, and three seconds for a black one.
+struct SlowEmbedder {
+    toy: ToyEmbedder,
+    time: Duration,
 }
 
-impl Embedder for Slow {
+impl Embedder for SlowEmbedder {
     fn card(&self) -> &ModelCard {
         self.toy.card()
     }
@@ -30,24 +31,24 @@ impl Embedder for Slow {
         self.toy.engine()
     }
 
-    fn embed(&self, square: &Square) -> Result<Vec<f32>> {
-        let black = square.rgb().iter().all(|&sample| sample == 0);
-        std::thread::sleep(if black { 3 * SECOND } else { self.photo });
-        self.toy.embed(square)
+    fn embed(&self, image: &InputImage) -> Result<Vec<f32>> {
+        let is_black = image.rgb().iter().all(|&sample| sample == 0);
+        std::thread::sleep(if is_black { 3 * SECOND } else { self.time });
+        self.toy.embed(image)
     }
 }
 
-fn slow(world: &World, photo: Duration, threads: usize) -> Ingest {
-    let embedder = Arc::new(Slow { toy: Toy::new(), photo });
+fn slow_ingest(world: &World, time: Duration, threads: usize) -> Ingest {
+    let embedder = Arc::new(SlowEmbedder { toy: ToyEmbedder::new(), time });
     Ingest::new(world.store.clone(), RESULTS, embedder, Limits::default(), threads)
 }
 
-fn black() -> Vec<u8> {
-    encoded(&image::RgbImage::new(4, 4), ImageFormat::Png)
+fn black_photo() -> Vec<u8> {
+    encode(&image::RgbImage::new(4, 4), ImageFormat::Png)
 }
 
-/// Ingests with so much time, and sees that it was enough.
-async fn in_time(ingest: &Ingest, batch: &[Delivery], time: Duration) -> Vec<Outcome> {
+/// Ingests a batch with a deadline, and checks that it was met.
+async fn ingest_within(ingest: &Ingest, batch: &[Delivery], time: Duration) -> Vec<DeliveryOutcome> {
     let start = Instant::now();
     let outcomes = ingest.ingest_until(batch, start + time).await;
     assert!(start.elapsed() < time, "{:?}", start.elapsed());
@@ -55,10 +56,11 @@ async fn in_time(ingest: &Ingest, batch: &[Delivery], time: Duration) -> Vec<Out
     outcomes
 }
 
-fn late(outcome: &Outcome) -> bool {
+/// Returns whether a photo ran out of time. All other photos must be embedded.
+fn ran_out_of_time(outcome: &DeliveryOutcome) -> bool {
     match outcome {
-        Outcome::Embedded { .. } => false,
-        Outcome::Failed(error) if matches!(**error, Error::OutOfTime(_)) => {
+        DeliveryOutcome::Embedded { .. } => false,
+        DeliveryOutcome::Failed(error) if matches!(**error, Error::OutOfTime(_)) => {
             assert_eq!(error.disposition(), Disposition::Retry);
             true
         }
@@ -67,57 +69,58 @@ fn late(outcome: &Outcome) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_batch_ends_in_time_and_its_rest_is_done_by_the_next() {
+async fn a_slow_batch_ends_in_time_and_the_next_ones_finish_it() {
     const PHOTOS: usize = 40;
     let mut world = World::start().await;
     for number in 0..PHOTOS {
         world.put(&format!("photos/Kiwi/{number}.png"), photo(number as u32)).await;
     }
-    let mut left = world.told();
-    // All of them take longer than one invocation has.
-    let ingest = slow(&world, Duration::from_millis(60), 1);
+    let mut left = world.pending_deliveries();
+    // All photos take 2.4 seconds, and each round has two.
+    let ingest = slow_ingest(&world, Duration::from_millis(60), 1);
     let mut rounds = 0;
     while !left.is_empty() {
         rounds += 1;
-        let outcomes = in_time(&ingest, &left, 2 * SECOND).await;
-        let late: Vec<_> = outcomes.iter().map(late).collect();
-        assert!(late.contains(&false), "nothing was done in round {rounds}");
+        let outcomes = ingest_within(&ingest, &left, 2 * SECOND).await;
+        let late: Vec<_> = outcomes.iter().map(ran_out_of_time).collect();
+        assert!(late.contains(&false), "no photo was embedded in round {rounds}");
         left = left.into_iter().zip(late).filter_map(|(delivery, late)| late.then_some(delivery)).collect();
         assert_eq!(world.snapshot().await.rows() as usize, PHOTOS - left.len());
     }
-    assert!(rounds > 1, "there was time for all");
-    assert_eq!(world.current().await.len(), PHOTOS);
-    assert_eq!(world.results("rejects/").await.len(), 0);
+    assert!(rounds > 1, "one round was enough");
+    assert_eq!(world.current_rows().await.len(), PHOTOS);
+    assert_eq!(world.result_objects("rejects/").await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_photo_that_hangs_costs_only_itself() {
+async fn a_photo_that_hangs_does_not_delay_the_others() {
     let mut world = World::start().await;
-    world.put("photos/Kiwi/hangs.png", black()).await;
+    world.put("photos/Kiwi/hangs.png", black_photo()).await;
     for number in 0..6 {
         world.put(&format!("photos/Kiwi/{number}.png"), photo(number)).await;
     }
-    let batch = world.told();
-    let outcomes = in_time(&slow(&world, Duration::ZERO, 2), &batch, 2 * SECOND).await;
+    let batch = world.pending_deliveries();
+    let outcomes = ingest_within(&slow_ingest(&world, Duration::ZERO, 2), &batch, 2 * SECOND).await;
     assert_eq!(
-        outcomes.iter().map(late).collect::<Vec<_>>(),
+        outcomes.iter().map(ran_out_of_time).collect::<Vec<_>>(),
         [true, false, false, false, false, false, false]
     );
-    let Outcome::Failed(error) = &outcomes[0] else { panic!("{outcomes:?}") };
-    assert!(error.to_string().contains("broken off"), "{error}");
-    assert_eq!(world.current().await.len(), 6);
+    let DeliveryOutcome::Failed(error) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(error.to_string().contains("slow or hangs"), "{error}");
+    assert_eq!(world.current_rows().await.len(), 6);
 }
 
-/// Photos would be given up that nothing is wrong with.
+/// Otherwise one slow photo would make the ingest give up photos that are not slow.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_photo_that_was_too_slow_others_are_begun_all_the_same() {
+async fn photos_are_still_started_after_one_that_was_too_slow() {
     let mut world = World::start().await;
-    world.put("photos/Kiwi/slow.png", black()).await;
-    let ingest = slow(&world, Duration::ZERO, 1);
-    // It is measured, for here nobody breaks it off.
-    let told = world.told();
-    assert!(!late(&ingest.ingest(&told).await[0]));
+    world.put("photos/Kiwi/slow.png", black_photo()).await;
+    let ingest = slow_ingest(&world, Duration::ZERO, 1);
+    // Without a deadline, the slow photo finishes and enters the latency estimate.
+    let slow = world.pending_deliveries();
+    assert!(!ran_out_of_time(&ingest.ingest(&slow).await[0]));
     world.put("photos/Kiwi/1.png", photo(1)).await;
-    let outcomes = in_time(&ingest, &world.told(), 2 * SECOND).await;
-    assert!(!late(&outcomes[0]), "two such photos take six seconds, and an invocation has two");
+    let outcomes = ingest_within(&ingest, &world.pending_deliveries(), 2 * SECOND).await;
+    // Two photos as slow as the first would take six seconds, and the batch has two.
+    assert!(!ran_out_of_time(&outcomes[0]), "the photo was not started");
 }

@@ -1,10 +1,10 @@
-//! Keys as people make them, from the event to the row.
+//! Unusual keys on their way from the event to the row.
 
-use fruitvec::ingest::Outcome;
+use fruitvec::ingest::DeliveryOutcome;
 
-use crate::fixture::{World, photo};
+use crate::support::world::{World, photo};
 
-/// Keys, with the label that each has.
+/// Keys and their labels.
 const KEYS: [(&str, Option<&str>); 14] = [
     ("photos/Apple Braeburn/12.jpg", Some("Apple Braeburn")),
     ("photos/Kiwi+Lime/a+b.jpg", Some("Kiwi+Lime")),
@@ -23,44 +23,46 @@ const KEYS: [(&str, Option<&str>); 14] = [
 ];
 
 #[tokio::test]
-async fn every_key_comes_out_of_the_table_as_it_went_into_s3() {
+async fn every_key_is_the_same_in_the_table_as_in_s3() {
     let mut world = World::start().await;
     for (number, (key, _)) in (0..).zip(KEYS) {
         world.put(key, photo(number)).await;
     }
-    let outcomes = world.ingest_told().await;
-    assert!(outcomes.iter().all(|it| matches!(it, Outcome::Embedded { .. })), "{outcomes:?}");
-    let current = world.current().await;
+    let outcomes = world.ingest_pending().await;
+    assert!(outcomes.iter().all(|it| matches!(it, DeliveryOutcome::Embedded { .. })), "{outcomes:?}");
+    let current = world.current_rows().await;
     assert_eq!(current.len(), KEYS.len());
     for (key, label) in KEYS {
         let row = &current[key];
         assert_eq!((row.photo.key.as_str(), row.photo.label()), (key, label));
     }
-    let parts = world.results("embeddings/").await;
-    assert_eq!(parts.len(), 1);
+    assert_eq!(world.result_objects("embeddings/").await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_key_that_needs_encoding_is_removed_as_well() {
+async fn photos_with_keys_that_need_encoding_are_removed() {
     let mut world = World::start().await;
     for (number, (key, _)) in (0..).zip(KEYS) {
         world.put(key, photo(number)).await;
     }
-    world.ingest_told().await;
+    world.ingest_pending().await;
     assert_eq!(world.snapshot().await.rows(), KEYS.len() as u64);
     for (key, _) in KEYS {
         world.delete(key).await;
     }
-    assert!(world.ingest_told().await.iter().all(|it| matches!(it, Outcome::Removed)));
+    assert!(world.ingest_pending().await.iter().all(|it| matches!(it, DeliveryOutcome::Removed)));
     assert_eq!(world.snapshot().await.rows(), 0);
 }
 
 #[tokio::test]
-async fn an_empty_key_that_stands_for_a_folder_is_ignored() {
+async fn an_empty_object_that_represents_a_folder_is_ignored() {
     let mut world = World::start().await;
     world.put("photos/Kiwi/", "").await;
     world.put("photos/Kiwi/1.png", photo(1)).await;
-    let outcomes = world.ingest_told().await;
-    assert!(matches!(outcomes.as_slice(), [Outcome::Ignored, Outcome::Embedded { .. }]), "{outcomes:?}");
-    assert_eq!(world.results("rejects/").await.len(), 0);
+    let outcomes = world.ingest_pending().await;
+    assert!(
+        matches!(outcomes.as_slice(), [DeliveryOutcome::Ignored, DeliveryOutcome::Embedded { .. }]),
+        "{outcomes:?}"
+    );
+    assert_eq!(world.result_objects("rejects/").await.len(), 0);
 }

@@ -5,5 +5,6 @@ mod deadline;
 mod delivery;
 mod failures;
 mod keys;
-pub(crate) mod memory;
+#[cfg(target_os = "linux")]
+mod memory;
 mod png;

@@ -1,24 +1,21 @@
-//! PNG written by hand: pictures too large to be held in memory while they are made, and some that lie.
+//! A PNG writer for images that would be too large to build in memory, and for false headers.
 
-/// What PNG calls a colour type, with its samples a pixel.
-#[derive(Clone, Copy)]
-pub(super) enum Colour {
-    Rgb = 2,
-}
+/// The colour type of RGB in a PNG header.
+const RGB: u8 = 2;
 
-/// The beginning of a PNG: signature and header, after which nothing comes.
-pub(super) fn head(width: u32, height: u32, bits: u8, colour: Colour) -> Vec<u8> {
+/// The signature and header of an RGB image, without any pixels.
+pub(super) fn head(width: u32, height: u32, bits: u8) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1A\n".to_vec();
     let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
-    header.extend([bits, colour as u8, 0, 0, 0]);
+    header.extend([bits, RGB, 0, 0, 0]);
     chunk(&mut png, b"IHDR", &header);
     png
 }
 
-/// A whole black RGB picture, in as few bytes as PNG can.
+/// A complete black RGB image in as few bytes as possible.
 pub(super) fn black(width: u32, height: u32, bits: u8) -> Vec<u8> {
     let row = 1 + u64::from(width) * 3 * u64::from(bits / 8);
-    let mut png = head(width, height, bits, Colour::Rgb);
+    let mut png = head(width, height, bits);
     chunk(&mut png, b"IDAT", &zeros(row * u64::from(height)));
     chunk(&mut png, b"IEND", &[]);
     png
@@ -31,11 +28,11 @@ fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
     png.extend(crc32(&checked).to_be_bytes());
 }
 
-/// A zlib stream of so many zeros: one literal, then copies of what stands one byte before, 258 bytes each where there is
-/// room, else one more literal. Codes: RFC 1951, section 3.2.6.
+/// A zlib stream of `count` zeros: a literal, then copies of 258 bytes from one byte back, then
+/// literals. The codes are in RFC 1951, section 3.2.6.
 fn zeros(count: u64) -> Vec<u8> {
     let mut bits = Bits { bytes: vec![0x78, 0x01], filled: 0 };
-    // The last block, with the fixed codes.
+    // This is the last block, and it uses the fixed codes.
     bits.push(0b011, 3);
     let literal = |bits: &mut Bits| bits.push(u32::from(0x30_u8.reverse_bits()), 8);
     literal(&mut bits);
@@ -47,16 +44,16 @@ fn zeros(count: u64) -> Vec<u8> {
     (0..rest % 258).for_each(|_| literal(&mut bits));
     // End of block.
     bits.push(0, 7);
-    // Adler-32 of zeros: the one half stays 1, the other counts.
+    // In the Adler-32 of zeros, the low half stays 1 and the high half is the count.
     let count = u32::try_from(count % 65_521).unwrap();
     bits.bytes.extend((count << 16 | 1).to_be_bytes());
     bits.bytes
 }
 
-/// Bits, the lowest first.
+/// A bit stream, lowest bit first.
 struct Bits {
     bytes: Vec<u8>,
-    /// Of the last byte.
+    /// Number of bits used in the last byte.
     filled: u32,
 }
 
@@ -81,10 +78,10 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_black_picture_is_one_that_others_read() {
+fn a_black_image_is_valid_for_another_decoder() {
     for bits in [8, 16] {
-        let picture = image::load_from_memory(&black(301, 7, bits)).unwrap();
-        assert_eq!((picture.width(), picture.height()), (301, 7));
-        assert!(picture.to_rgb8().iter().all(|&sample| sample == 0));
+        let image = image::load_from_memory(&black(301, 7, bits)).unwrap();
+        assert_eq!((image.width(), image.height()), (301, 7));
+        assert!(image.to_rgb8().iter().all(|&sample| sample == 0));
     }
 }

@@ -1,4 +1,4 @@
-//! A photo: one S3 object, as the response that delivered its bytes described it.
+//! A photo's identity: its S3 object, as described by the response that delivered its bytes.
 
 use std::fmt;
 
@@ -6,78 +6,87 @@ use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
 
-/// The folder whose children carry a label.
+/// The folder whose subfolders are labels.
 const LABELLED_ROOT: &str = "photos";
-/// The folder of the app's own uploads, which carry none.
+/// The folder of the app's uploads, which have no label.
 const UPLOADS_ROOT: &str = "uploads";
 
 /// One S3 object that may be a photo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Photo {
-    /// The bucket it lies in.
+    /// The object's bucket.
     pub bucket: String,
-    /// Its key, decoded.
+    /// The object's key, decoded.
     pub key: String,
-    /// Its `ETag` without quotes.
+    /// The object's `ETag` without quotes.
     pub etag: String,
-    /// Bytes.
+    /// File size.
     pub size_bytes: u64,
-    /// When S3 took it; whole seconds, as the `Last-Modified` header has it.
+    /// The time of the `Last-Modified` header, in whole seconds.
     #[serde(with = "time::serde::rfc3339")]
     pub last_modified: OffsetDateTime,
 }
 
 impl Photo {
-    /// What names this content at this key.
+    /// Returns the id of this content at this key.
     #[must_use]
     pub fn id(&self) -> PhotoId {
         PhotoId::of(&self.bucket, &self.key, &self.etag)
     }
 
-    /// The day whose partition it belongs to. It comes from the object, never from the clock, so that a
-    /// photo delivered twice goes to one partition.
+    /// Returns the date of the photo's partition.
+    ///
+    /// It depends on the object and not on the clock, so a photo that is delivered twice goes to
+    /// the same partition both times.
     #[must_use]
     pub fn date(&self) -> Date {
         self.last_modified.date()
     }
 
-    /// The name of its parent folder, if that is a label: see [`label`].
+    /// Returns the [`label`] in the photo's key.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         label(&self.key)
     }
 }
 
-/// The label in a key: the name of the parent folder; none below `uploads/`, in no folder, or directly below `photos/`.
+/// Returns the label in a key, which is the name of the parent folder.
+///
+/// A key in `uploads/`, directly in `photos/` or outside any folder has no label.
 #[must_use]
 pub fn label(key: &str) -> Option<&str> {
     let (folders, _name) = key.rsplit_once('/')?;
     let parent = folders.rsplit('/').next()?;
     let root = folders.split('/').next()?;
+    // Subfolders of `uploads/` are dates.
     let unlabelled = root == UPLOADS_ROOT || folders == LABELLED_ROOT || parent.is_empty();
     (!unlabelled).then_some(parent)
 }
 
-/// The first 16 bytes of SHA-256 over bucket, key and `ETag`, each behind its length as a little-endian u64.
-/// Written as 32 hex digits.
+/// The id of a photo's content at its key, displayed as 32 hex digits.
+///
+/// It is the first 16 bytes of SHA-256 over bucket, key and `ETag`, each preceded by its length as
+/// a little-endian u64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PhotoId([u8; 16]);
 
 impl PhotoId {
-    /// The id of this content at this key.
+    /// Returns the id for a bucket, key and `ETag`.
     #[must_use]
     pub fn of(bucket: &str, key: &str, etag: &str) -> Self {
         let mut digest = Context::new(&SHA256);
-        for part in [bucket, key, etag] {
-            digest.update(&(part.len() as u64).to_le_bytes());
-            digest.update(part.as_bytes());
+        for field in [bucket, key, etag] {
+            // Without the lengths, ("a", "bc") and ("ab", "c") would give the same id.
+            digest.update(&(field.len() as u64).to_le_bytes());
+            digest.update(field.as_bytes());
         }
         let mut id = [0; 16];
+        // 128 bits make a collision negligible, and keep keys and rows short.
         id.copy_from_slice(&digest.finish().as_ref()[..16]);
         Self(id)
     }
 
-    /// The id that these 32 hex digits write, if they do.
+    /// Parses 32 hex digits; `None` if malformed.
     #[must_use]
     pub fn parse(digits: &str) -> Option<Self> {
         let mut id = [0; 16];
@@ -85,7 +94,7 @@ impl PhotoId {
         Some(Self(id))
     }
 
-    /// The 16 bytes.
+    /// Returns the id in binary.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -129,13 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn lengths_keep_neighbouring_fields_apart() {
+    fn the_boundary_between_fields_changes_the_id() {
         assert_ne!(PhotoId::of("a", "bc", "d"), PhotoId::of("ab", "c", "d"));
         assert_ne!(PhotoId::of("a", "b", "cd"), PhotoId::of("a", "bc", "d"));
     }
 
     #[test]
-    fn an_id_is_written_and_read_as_32_hex_digits() {
+    fn an_id_is_displayed_and_parsed_as_32_hex_digits() {
         let id = PhotoId::of("photos", "a.jpg", "0");
         assert_eq!(id.to_string().len(), 32);
         assert_eq!(PhotoId::parse(&id.to_string()), Some(id));

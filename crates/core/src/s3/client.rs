@@ -1,74 +1,80 @@
-//! S3 behind a few exact verbs: `aws-sdk-s3` does the work, this says what each answer means.
+//! The S3 client: a small set of operations on `aws-sdk-s3`, each with well-defined errors.
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
+use crate::contract::photo::Photo;
 use crate::error::{Cause, Error, Result};
-use crate::photo::Photo;
-use crate::reject::{RejectCode, Rejection};
+use crate::s3::sdk_error::{code, read_error, request_error, status};
 
-/// What S3 can do for us. Cheap to clone.
+/// The media type of JSON.
+pub const JSON: &str = "application/json";
+
+/// A client for S3. Clones are cheap and share connections.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
 }
 
-/// An object whose bytes are still on their way.
+/// A response whose headers have arrived and whose body has not been read yet.
 #[derive(Debug)]
-pub struct Opened {
-    /// What the response says of the object.
+pub struct GetObject {
+    /// The object as the headers describe it.
     pub photo: Photo,
     body: ByteStream,
 }
 
-/// What became of a put-if-absent.
+/// The result of a put-if-absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Put {
-    /// The object is there now, and was not before.
+pub enum PutResult {
+    /// The object was written.
     Written,
-    /// There was an object at the key already. It may be ours, of a put whose reply was lost.
+    /// The key had an object already. It may stem from an earlier attempt of this put whose
+    /// response was lost.
     Exists,
 }
 
-/// One object of a listing.
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// The key, decoded.
+pub struct ObjectMeta {
+    /// The object's key, decoded.
     pub key: String,
-    /// The `ETag` without quotes.
+    /// The object's `ETag` without quotes.
     pub etag: String,
-    /// Bytes.
+    /// File size.
     pub size_bytes: u64,
-    /// Whole seconds or finer, as the server has it.
+    /// The time of the last write, in whole seconds.
     pub last_modified: OffsetDateTime,
 }
 
-/// One page of a listing, at most 1,000 names.
+/// One page of a listing, with at most 1,000 objects and folders.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// The objects, in the byte order of their keys.
-    pub objects: Vec<Listed>,
-    /// The folders, where they were asked for: what keys have in common up to the first `/` after the prefix.
+    pub objects: Vec<ObjectMeta>,
+    /// The folders, if requested: the distinct beginnings of keys up to the first `/` after the
+    /// prefix.
     pub folders: Vec<String>,
-    /// What asks for the next page; none after the last.
+    /// The continuation token for the next page, or `None` after the last.
     pub next: Option<String>,
 }
 
 impl Store {
-    /// The store that this client reaches.
+    /// Wraps a client of the SDK.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// The store of the environment: region, endpoint and credentials of variables, profiles, roles and processes; single sign-on
-    /// is not compiled in, `aws configure export-credentials` bridges it.
+    /// Connects with the region, endpoint and credentials of the environment.
+    ///
+    /// Credentials come from variables, profiles, roles or processes. Single sign-on is not
+    /// compiled in; use `aws configure export-credentials` instead.
     pub async fn from_environment() -> Self {
         let settings = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
             .http_client(https_client())
@@ -77,107 +83,136 @@ impl Store {
         Self::from_settings(&settings)
     }
 
-    /// The store of settings that are loaded already, for who needs other services too.
+    /// Connects with loaded settings, for a program that also uses other AWS services.
     #[must_use]
     pub fn from_settings(settings: &aws_config::SdkConfig) -> Self {
         Self::new(Client::new(settings))
     }
 
-    /// The SDK's client, for what only a test or a local server needs.
+    /// Returns the SDK's client, for operations that only tests and the local server need.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Asks for an object: returns when the headers are there, before the bytes are.
+    /// Requests an object, and returns as soon as the headers arrive.
     ///
     /// # Errors
-    /// [`Error::Gone`] when there is none, [`Error::Reject`] when it is archived, else [`Error::S3`].
-    pub async fn open(&self, bucket: &str, key: &str) -> Result<Opened> {
-        let answer = self.client.get_object().bucket(bucket).key(key).send().await;
-        let output = answer.map_err(|error| unread("get", bucket, key, error))?;
-        let photo = described(bucket, key, output.e_tag(), output.content_length(), output.last_modified());
-        Ok(Opened { photo, body: output.body })
+    /// [`Error::NotFound`] when the object does not exist, [`Error::Reject`] when it is archived,
+    /// else [`Error::S3`].
+    pub async fn open(&self, bucket: &str, key: &str) -> Result<GetObject> {
+        let response = self.client.get_object().bucket(bucket).key(key).send().await;
+        let output = response.map_err(|error| read_error("get", bucket, key, error))?;
+        let photo =
+            photo_from_headers(bucket, key, output.e_tag(), output.content_length(), output.last_modified());
+        Ok(GetObject { photo, body: output.body })
     }
 
-    /// The bytes of an object of ours.
+    /// Reads an object.
     ///
     /// # Errors
-    /// As [`Store::open`] and [`Opened::read`].
+    /// As [`Store::open`] and [`GetObject::read`].
     pub async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
         self.open(bucket, key).await?.read().await
     }
 
-    /// Some bytes of an object of ours.
+    /// Reads a range of an object's bytes.
     ///
     /// # Errors
     /// As [`Store::get`].
     pub async fn get_range(&self, bucket: &str, key: &str, range: std::ops::Range<u64>) -> Result<Bytes> {
         let request = self.client.get_object().bucket(bucket).key(key);
+        // An HTTP range includes its last byte.
         let last = range.end.saturating_sub(1);
-        let answer = request.range(format!("bytes={}-{last}", range.start)).send().await;
-        let output = answer.map_err(|error| unread("get", bucket, key, error))?;
-        let photo = described(bucket, key, output.e_tag(), output.content_length(), output.last_modified());
-        Opened { photo, body: output.body }.read().await
+        let response = request.range(format!("bytes={}-{last}", range.start)).send().await;
+        let output = response.map_err(|error| read_error("get", bucket, key, error))?;
+        let photo =
+            photo_from_headers(bucket, key, output.e_tag(), output.content_length(), output.last_modified());
+        GetObject { photo, body: output.body }.read().await
     }
 
-    /// The bytes of an object of ours with its quoted `ETag`, for [`Store::put_if_match`]; none where there is no object.
+    /// Reads an object and its quoted `ETag`, for [`Store::put_if_match`]. Returns `None` if the
+    /// object does not exist.
     ///
     /// # Errors
     /// [`Error::S3`].
     pub async fn get_versioned(&self, bucket: &str, key: &str) -> Result<Option<(Bytes, String)>> {
         match self.open(bucket, key).await {
-            Ok(opened) => {
-                let etag = format!("\"{}\"", opened.photo.etag);
-                Ok(Some((opened.read().await?, etag)))
+            Ok(object) => {
+                let etag = format!("\"{}\"", object.photo.etag);
+                Ok(Some((object.read().await?, etag)))
             }
-            Err(Error::Gone { .. }) => Ok(None),
+            Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// What S3 says of an object, archived or not, without its bytes.
+    /// Reads and parses a JSON object. Returns `None` if the object does not exist.
     ///
     /// # Errors
-    /// [`Error::Gone`] when there is none, else [`Error::S3`]; without `s3:ListBucket` a missing key answers 403, which is one.
-    pub async fn head(&self, bucket: &str, key: &str) -> Result<Photo> {
-        let answer = self.client.head_object().bucket(bucket).key(key).send().await;
-        let output = answer.map_err(|error| unread("head", bucket, key, error))?;
-        Ok(described(bucket, key, output.e_tag(), output.content_length(), output.last_modified()))
+    /// [`Error::S3`], or [`Error::Schema`] when the content is not the JSON of a `T`.
+    pub async fn get_json<T: DeserializeOwned>(&self, bucket: &str, key: &str) -> Result<Option<T>> {
+        match self.get(bucket, key).await {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(Error::schema(key)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Writes an object, whatever is there. Returns its `ETag` without quotes.
+    /// Writes a value as a JSON object on one line, replacing any object at the key.
+    ///
+    /// # Errors
+    /// [`Error::S3`], or [`Error::Schema`] when the value cannot be represented in JSON.
+    pub async fn put_json<T: Serialize + Sync>(&self, bucket: &str, key: &str, value: &T) -> Result<()> {
+        // One line, because Athena reads each line of a JSON file as a row.
+        let body = serde_json::to_vec(value).map_err(Error::schema(key))?;
+        self.put(bucket, key, JSON, body).await.map(drop)
+    }
+
+    /// Reads the metadata of an object, whether archived or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the object does not exist, else [`Error::S3`]. Without the
+    /// permission `s3:ListBucket`, S3 responds with 403 to a missing key, which is an
+    /// [`Error::S3`].
+    pub async fn head(&self, bucket: &str, key: &str) -> Result<Photo> {
+        let response = self.client.head_object().bucket(bucket).key(key).send().await;
+        let output = response.map_err(|error| read_error("head", bucket, key, error))?;
+        Ok(photo_from_headers(bucket, key, output.e_tag(), output.content_length(), output.last_modified()))
+    }
+
+    /// Writes an object, replacing any object at the key. Returns its `ETag` without quotes.
     ///
     /// # Errors
     /// [`Error::S3`].
     pub async fn put(&self, bucket: &str, key: &str, kind: &str, body: impl Into<Bytes>) -> Result<String> {
         let request = self.client.put_object().bucket(bucket).key(key).content_type(kind);
-        let answer = request.body(ByteStream::from(body.into())).send().await;
-        let output = answer.map_err(|error| failed("put", bucket, key, error))?;
+        let response = request.body(ByteStream::from(body.into())).send().await;
+        let output = response.map_err(|error| request_error("put", bucket, key, error))?;
         Ok(unquoted(output.e_tag.as_deref()))
     }
 
-    /// Writes an object unless there is one. Of many that try at once, one writes.
+    /// Writes an object unless the key has one. If several writers compete, exactly one succeeds.
     ///
     /// # Errors
-    /// [`Error::S3`], which passes when another put of the same key was under way (409).
+    /// [`Error::S3`]. It is transient after a conflict with a concurrent put of the same key (409).
     pub async fn put_if_absent(
         &self,
         bucket: &str,
         key: &str,
         kind: &str,
         body: impl Into<Bytes>,
-    ) -> Result<Put> {
+    ) -> Result<PutResult> {
         let request = self.client.put_object().bucket(bucket).key(key).content_type(kind).if_none_match("*");
         match request.body(ByteStream::from(body.into())).send().await {
-            Ok(_) => Ok(Put::Written),
-            Err(error) if status(&error) == Some(412) => Ok(Put::Exists),
-            Err(error) => Err(failed("put if absent", bucket, key, error)),
+            Ok(_) => Ok(PutResult::Written),
+            Err(error) if status(&error) == Some(412) => Ok(PutResult::Exists),
+            Err(error) => Err(request_error("put if absent", bucket, key, error)),
         }
     }
 
-    /// Replaces an object if it is still the one with this quoted `ETag`; with none, writes it if there is none.
-    /// Returns whether it did.
+    /// Writes an object if the key still has the object with this quoted `ETag`, or if `etag` is
+    /// `None` and the key has no object. Returns whether the object was written.
     ///
     /// # Errors
     /// [`Error::S3`].
@@ -190,37 +225,39 @@ impl Store {
         etag: Option<&str>,
     ) -> Result<bool> {
         let Some(etag) = etag else {
-            return Ok(self.put_if_absent(bucket, key, kind, body).await? == Put::Written);
+            return Ok(self.put_if_absent(bucket, key, kind, body).await? == PutResult::Written);
         };
         let request = self.client.put_object().bucket(bucket).key(key).content_type(kind).if_match(etag);
         match request.body(ByteStream::from(body.into())).send().await {
             Ok(_) => Ok(true),
-            // 404: it was deleted since; 409: another is just replacing it. Just as little the object that was read.
+            // 404: the object was deleted. 409: a concurrent request is replacing it. In both cases
+            // it is no longer the object that the caller read.
             Err(error) if matches!(status(&error), Some(404 | 409 | 412)) => Ok(false),
-            Err(error) => Err(failed("put if match", bucket, key, error)),
+            Err(error) => Err(request_error("put if match", bucket, key, error)),
         }
     }
 
-    /// Deletes objects, as many as there are; those that are gone already count as deleted.
+    /// Deletes any number of objects. An object that does not exist counts as deleted.
     ///
     /// # Errors
-    /// [`Error::S3`] names the first that could not be deleted.
+    /// [`Error::S3`] names the first object that could not be deleted.
     pub async fn delete(&self, bucket: &str, keys: &[String]) -> Result<()> {
-        const AT_ONCE: usize = 1000;
-        for keys in keys.chunks(AT_ONCE) {
+        // The limit of `DeleteObjects`.
+        const KEYS_PER_REQUEST: usize = 1000;
+        for keys in keys.chunks(KEYS_PER_REQUEST) {
             let ids = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
             let delete = ids
                 .collect::<Result<Vec<_>, _>>()
                 .and_then(|ids| Delete::builder().set_objects(Some(ids)).quiet(true).build())
                 .map_err(|cause| Error::Internal(cause.to_string()))?;
-            let answer = self.client.delete_objects().bucket(bucket).delete(delete).send().await;
-            let output = answer.map_err(|error| failed("delete", bucket, &keys[0], error))?;
+            let response = self.client.delete_objects().bucket(bucket).delete(delete).send().await;
+            let output = response.map_err(|error| request_error("delete", bucket, &keys[0], error))?;
             if let Some(error) = output.errors().first() {
                 return Err(Error::S3 {
                     verb: "delete",
                     bucket: bucket.to_owned(),
                     key: error.key().unwrap_or_default().to_owned(),
-                    passing: true,
+                    transient: true,
                     cause: error.message().unwrap_or_default().into(),
                 });
             }
@@ -228,41 +265,41 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes an object if it is still the one with this quoted `ETag`. Returns whether there is none any more.
+    /// Deletes an object if it still has this quoted `ETag`. Returns whether the key is free now.
     ///
     /// # Errors
     /// [`Error::S3`].
     pub async fn delete_if_match(&self, bucket: &str, key: &str, etag: &str) -> Result<bool> {
         match self.client.delete_object().bucket(bucket).key(key).if_match(etag).send().await {
             Ok(_) => Ok(true),
-            // 404: another deleted it; 409 and 412: another replaced it.
+            // 404: a concurrent request deleted the object. 409 and 412: one replaced it.
             Err(error) if status(&error) == Some(404) && code(&error) != Some("NoSuchBucket") => Ok(true),
             Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(false),
-            Err(error) => Err(failed("delete if match", bucket, key, error)),
+            Err(error) => Err(request_error("delete if match", bucket, key, error)),
         }
     }
 
-    /// Calls `each` with the objects below a prefix, page by page, in the byte order of their keys.
+    /// Calls `each` for every object below a prefix, in the byte order of keys.
     ///
     /// # Errors
-    /// [`Error::S3`], or what `each` returns.
+    /// [`Error::S3`], or the error that `each` returns.
     pub async fn list(
         &self,
         bucket: &str,
         prefix: &str,
-        mut each: impl FnMut(Listed) -> Result<()>,
+        mut each: impl FnMut(ObjectMeta) -> Result<()>,
     ) -> Result<()> {
         let request = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed("list", bucket, prefix, error))?;
-            page.contents.unwrap_or_default().into_iter().map(Listed::from).try_for_each(&mut each)?;
+            let page = page.map_err(|error| request_error("list", bucket, prefix, error))?;
+            page.contents.unwrap_or_default().into_iter().map(ObjectMeta::from).try_for_each(&mut each)?;
         }
         Ok(())
     }
 
-    /// One page of the objects below a prefix, for who looks only so far. With `folders`, what lies below a folder is not listed one
-    /// by one.
+    /// Lists one page of the objects below a prefix. With `folders`, objects in subfolders are
+    /// represented by their folder only.
     ///
     /// # Errors
     /// [`Error::S3`].
@@ -275,126 +312,59 @@ impl Store {
     ) -> Result<Page> {
         let request = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
         let request = request.set_delimiter(folders.then(|| "/".to_owned())).set_continuation_token(token);
-        let page = request.send().await.map_err(|error| failed("list", bucket, prefix, error))?;
+        let page = request.send().await.map_err(|error| request_error("list", bucket, prefix, error))?;
         let folders = page.common_prefixes.unwrap_or_default().into_iter().filter_map(|folder| folder.prefix);
         Ok(Page {
-            objects: page.contents.unwrap_or_default().into_iter().map(Listed::from).collect(),
+            objects: page.contents.unwrap_or_default().into_iter().map(ObjectMeta::from).collect(),
             folders: folders.collect(),
             next: page.next_continuation_token,
         })
     }
 }
 
-impl From<aws_sdk_s3::types::Object> for Listed {
+impl From<aws_sdk_s3::types::Object> for ObjectMeta {
     fn from(object: aws_sdk_s3::types::Object) -> Self {
         Self {
             etag: unquoted(object.e_tag()),
             size_bytes: object.size().unwrap_or_default().unsigned_abs(),
-            last_modified: seconds(object.last_modified()),
+            last_modified: whole_seconds(object.last_modified()),
             key: object.key.unwrap_or_default(),
         }
     }
 }
 
-impl Opened {
-    /// The bytes, all of them.
+impl GetObject {
+    /// Reads the body.
     ///
     /// # Errors
-    /// [`Error::S3`], which passes: the SDK does not retry a body that is cut off half way.
+    /// A transient [`Error::S3`] when the body is truncated, which the SDK does not retry.
     pub async fn read(self) -> Result<Bytes> {
         let Photo { bucket, key, size_bytes, .. } = self.photo;
-        let read = whole(self.body, size_bytes).await;
-        read.map_err(|cause| Error::S3 { verb: "read", bucket, key, passing: true, cause })
+        let read = collect(self.body, size_bytes).await;
+        read.map_err(|cause| Error::S3 { verb: "read", bucket, key, transient: true, cause })
     }
 }
 
-/// The bytes of a body, in one allocation of the size that was told, so that none is kept twice.
-async fn whole(mut body: ByteStream, size: u64) -> Result<Bytes, Cause> {
+async fn collect(mut body: ByteStream, size: u64) -> Result<Bytes, Cause> {
+    // `ByteStream::collect` keeps all chunks and then copies them, which needs the memory twice.
     let mut bytes = Vec::new();
+    // Memory that can't be allocated fails this read and does not abort the process.
     bytes.try_reserve_exact(usize::try_from(size)?)?;
-    while let Some(piece) = body.try_next().await? {
-        bytes.extend_from_slice(&piece);
+    while let Some(chunk) = body.try_next().await? {
+        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.into())
 }
 
-/// The one HTTPS client: rustls on ring, which needs nothing but a C compiler to build.
+/// Creates the HTTPS client for all AWS services.
 #[must_use]
 pub fn https_client() -> aws_sdk_s3::config::SharedHttpClient {
     use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+    // Ring, because it builds with a C compiler alone.
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
-type Failed<E> = SdkError<E, HttpResponse>;
-
-fn status<E>(error: &Failed<E>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
-}
-
-/// What a failed read means. Only a read can find that an object is gone: a 404 on a write is a wrong endpoint, and must never
-/// pass for work done. Codes: "Error responses" in the Amazon S3 API reference.
-fn unread<E>(verb: &'static str, bucket: &str, key: &str, error: Failed<E>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    match (status(&error), code(&error)) {
-        (Some(404), code) if code != Some("NoSuchBucket") => {
-            Error::Gone { bucket: bucket.to_owned(), key: key.to_owned() }
-        }
-        (Some(403), Some("InvalidObjectState")) => Error::Reject(Rejection::new(
-            RejectCode::Archived,
-            "the object is in an archive storage class: restore it, then put it again",
-        )),
-        _ => failed(verb, bucket, key, error),
-    }
-}
-
-/// What any other failed call means.
-fn failed<E>(verb: &'static str, bucket: &str, key: &str, error: Failed<E>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let (passing, cause) = (passing(&error), said(&error).into());
-    Error::S3 { verb, bucket: bucket.to_owned(), key: key.to_owned(), passing, cause }
-}
-
-/// What an error says, without what the SDK would show of request and answer: of a token that has expired, S3's answer holds the token.
-fn said<E>(error: &Failed<E>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    if let (Some(status), Some(service)) = (status(error), error.as_service_error()) {
-        let (code, message) =
-            (service.code().unwrap_or("no code"), service.message().unwrap_or("no reason given"));
-        let request = error.request_id().unwrap_or("unknown");
-        return format!("{status} {code}: {message} (request {request})");
-    }
-    let first: &(dyn std::error::Error + 'static) = error;
-    let causes = std::iter::successors(Some(first), |cause| cause.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// Whether the same call may succeed later. A 403 counts: it can be one object's, or a role's that is just being changed; the
-/// queue gives up on it in the end. So do expired credentials: the next call has new ones.
-fn passing<E: ProvideErrorMetadata>(error: &Failed<E>) -> bool {
-    const PASSING: [&str; 6] =
-        ["BadDigest", "ExpiredToken", "IncompleteBody", "RequestTimeTooSkewed", "RequestTimeout", "SlowDown"];
-    match error {
-        SdkError::ConstructionFailure(_) => false,
-        SdkError::ServiceError(_) => {
-            matches!(status(error), Some(403 | 408 | 409 | 429 | 500..))
-                || code(error).is_some_and(|code| PASSING.contains(&code))
-        }
-        _ => true,
-    }
-}
-
-fn code<E: ProvideErrorMetadata>(error: &Failed<E>) -> Option<&str> {
-    error.as_service_error().and_then(ProvideErrorMetadata::code)
-}
-
-/// The photo that the headers of a response describe.
-fn described(
+fn photo_from_headers(
     bucket: &str,
     key: &str,
     etag: Option<&str>,
@@ -406,7 +376,7 @@ fn described(
         key: key.to_owned(),
         etag: unquoted(etag),
         size_bytes: length.unwrap_or_default().unsigned_abs(),
-        last_modified: seconds(modified),
+        last_modified: whole_seconds(modified),
     }
 }
 
@@ -414,42 +384,8 @@ fn unquoted(etag: Option<&str>) -> String {
     etag.unwrap_or_default().trim_matches('"').to_owned()
 }
 
-fn seconds(time: Option<&DateTime>) -> OffsetDateTime {
+fn whole_seconds(time: Option<&DateTime>) -> OffsetDateTime {
+    // Some servers list fractions of a second, which the header `Last-Modified` can't express.
     let time = time.map_or(0, DateTime::secs);
     OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_sdk_s3::error::ErrorMetadata;
-    use aws_sdk_s3::operation::get_object::GetObjectError;
-    use aws_sdk_s3::primitives::SdkBody;
-
-    use super::*;
-
-    fn refused(status: u16, code: &str, body: &str) -> Failed<GetObjectError> {
-        let metadata = ErrorMetadata::builder().code(code).message("The provided token has expired.").build();
-        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
-        SdkError::service_error(GetObjectError::generic(metadata), response)
-    }
-
-    /// The answer of S3 to an expired token, and to a wrong signature, repeats the token.
-    #[test]
-    fn no_error_shows_a_session_token() {
-        let answer = "<Error><Code>ExpiredToken</Code><Token-0>IQoJb3JpZ2luX2VjEXAMPLE</Token-0></Error>";
-        let error = unread("get", "photos", "a.jpg", refused(400, "ExpiredToken", answer));
-        let says = error.to_string();
-        assert!(says.starts_with("get s3://photos/a.jpg: 400 ExpiredToken: The provided token"), "{says}");
-        for shown in [says, format!("{error:?}")] {
-            assert!(!shown.contains("IQoJ"), "{shown}");
-        }
-        assert!(matches!(error, Error::S3 { passing: true, .. }), "the next call has new credentials");
-    }
-
-    #[test]
-    fn what_never_reached_s3_is_told_with_all_its_causes() {
-        let cause = std::io::Error::other("connection refused");
-        let error: Failed<GetObjectError> = SdkError::timeout_error(cause);
-        assert_eq!(said(&error), "request has timed out: connection refused");
-    }
 }

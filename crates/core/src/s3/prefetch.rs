@@ -1,4 +1,4 @@
-//! Objects that are fetched ahead: while one is worked on, on a thread apart, the next are on their way.
+//! Prefetches objects for a sequential reader.
 
 use std::sync::Arc;
 
@@ -9,62 +9,71 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::error::{Error, Result};
-use crate::memory::{kib, permits};
-use crate::store::Store;
+use crate::s3::client::Store;
+use crate::s3::permits::{acquire, kib};
 
-/// Objects on their way at once.
-const AT_ONCE: usize = 16;
-/// Bytes of those that are on their way, or have come and wait for their turn: many small parts, or one large one.
+/// The limit on requests in flight.
+const CONCURRENCY: usize = 16;
+/// The limit on bytes in flight or waiting for the reader. A single larger object is allowed.
 const BYTES: u64 = 8 << 20;
 
-/// Objects of a bucket, one after the other, in the order in which they were asked for.
-pub(crate) struct Ahead {
+/// Prefetches up to 16 objects and yields them in the requested order.
+///
+/// Dropping it aborts the requests in flight.
+pub struct Prefetcher {
     fetched: UnboundedReceiver<Result<(Bytes, OwnedSemaphorePermit)>>,
-    fetching: AbortHandle,
+    task: AbortHandle,
 }
 
-impl Ahead {
-    /// Begins to fetch objects, each with about so many bytes.
-    pub(crate) fn fetch(store: &Store, bucket: &str, objects: Vec<(String, u64)>) -> Self {
+impl Prefetcher {
+    /// Starts to fetch objects, given as keys with their approximate sizes in bytes.
+    #[must_use]
+    pub fn fetch(store: &Store, bucket: &str, objects: Vec<(String, u64)>) -> Self {
         let (store, bucket) = (store.clone(), bucket.to_owned());
-        let (send, fetched) = unbounded_channel();
-        let fetching = tokio::spawn(async move {
-            let room = Arc::new(Semaphore::new(kib(BYTES) as usize));
+        // Unbounded, because the permits already limit the objects in it.
+        let (sender, fetched) = unbounded_channel();
+        let task = tokio::spawn(async move {
+            let budget = Arc::new(Semaphore::new(kib(BYTES) as usize));
             let objects = futures::stream::iter(objects)
-                // In their order: the one that is worked on next has its room before the others, so nobody waits for ever.
+                // Memory is acquired in the order of reading. Otherwise later objects could use up
+                // the budget while the reader waits for an earlier one: a deadlock.
                 .then(|(key, bytes)| {
-                    let room = Arc::clone(&room);
-                    async move { (key, permits(&room, kib(bytes.min(BYTES))).await) }
+                    let budget = Arc::clone(&budget);
+                    async move { (key, acquire(&budget, kib(bytes.min(BYTES))).await) }
                 })
-                .map(|(key, room)| {
+                .map(|(key, permits)| {
                     let (store, bucket) = (store.clone(), bucket.clone());
-                    async move { Ok((store.get(&bucket, &key).await?, room?)) }
+                    async move { Ok((store.get(&bucket, &key).await?, permits?)) }
                 })
-                .buffered(AT_ONCE);
+                .buffered(CONCURRENCY);
             let mut objects = std::pin::pin!(objects);
             while let Some(object) = objects.next().await {
-                if send.send(object).is_err() {
+                if sender.send(object).is_err() {
                     break;
                 }
             }
         });
-        Self { fetched, fetching: fetching.abort_handle() }
+        Self { fetched, task: task.abort_handle() }
     }
 
-    /// Waits for the next object, on a thread [`apart`](crate::apart::apart).
+    /// Waits for the next object. Call it on a thread of
+    /// [`run_blocking`](crate::blocking::run_blocking).
     ///
     /// # Errors
-    /// [`Error::Gone`] when it is not there, which costs the others nothing; [`Error::S3`].
-    pub(crate) fn next(&mut self) -> Result<Bytes> {
+    /// [`Error::NotFound`] when the object does not exist, after which the next one can still be
+    /// read; [`Error::S3`].
+    #[expect(clippy::should_implement_trait, reason = "running out of objects is an error, not the end")]
+    pub fn next(&mut self) -> Result<Bytes> {
         match self.fetched.blocking_recv() {
-            Some(object) => object.map(|(bytes, _)| bytes),
-            None => Err(Error::Internal("there is no further object".into())),
+            // The permits are released here: the budget covers only the objects not yet read.
+            Some(object) => object.map(|(bytes, _permits)| bytes),
+            None => Err(Error::Internal("all prefetched objects were read already".into())),
         }
     }
 }
 
-impl Drop for Ahead {
+impl Drop for Prefetcher {
     fn drop(&mut self) {
-        self.fetching.abort();
+        self.task.abort();
     }
 }

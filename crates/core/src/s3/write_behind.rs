@@ -1,60 +1,74 @@
-//! Objects that are put behind: while the next is worked on, on a thread apart, those before are on their way.
+//! Writes objects in the background while the caller prepares the next.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::apart::{joined, wait};
+use crate::blocking::{block_on, flatten_join};
 use crate::error::Result;
-use crate::memory::{kib, permits};
-use crate::store::Store;
+use crate::s3::client::Store;
+use crate::s3::permits::{acquire, kib};
 
-/// Objects on their way at once.
-const AT_ONCE: u64 = 16;
-/// Bytes of those that are on their way: many small objects, or one large one.
+/// The limit on puts in flight.
+const CONCURRENCY: u64 = 16;
+/// The limit on bytes in flight. A single larger object is allowed.
 const BYTES: u64 = 16 << 20;
 
-/// Objects of a bucket, put in any order. Dropped before its [`end`](Behind::end), it breaks off what is on its way.
-pub(crate) struct Behind {
+/// Puts objects into a bucket, several in flight and in any order.
+///
+/// Dropping it before [`finish`](WriteBehind::finish) aborts the puts in flight.
+pub struct WriteBehind {
     store: Store,
     bucket: String,
-    room: Arc<Semaphore>,
+    budget: Arc<Semaphore>,
     puts: JoinSet<Result<()>>,
 }
 
-impl Behind {
-    pub(crate) fn new(store: &Store, bucket: &str) -> Self {
-        let (store, bucket) = (store.clone(), bucket.to_owned());
-        Self { store, bucket, room: Arc::new(Semaphore::new(kib(BYTES) as usize)), puts: JoinSet::new() }
+impl WriteBehind {
+    /// Returns a writer with nothing in flight.
+    #[must_use]
+    pub fn new(store: &Store, bucket: &str) -> Self {
+        Self {
+            store: store.clone(),
+            bucket: bucket.to_owned(),
+            budget: Arc::new(Semaphore::new(kib(BYTES) as usize)),
+            puts: JoinSet::new(),
+        }
     }
 
-    /// Begins to put an object, as soon as there is room; on a thread [`apart`](crate::apart::apart).
+    /// Waits until the limits allow another put, and starts it. Call it on a thread of
+    /// [`run_blocking`](crate::blocking::run_blocking).
     ///
     /// # Errors
-    /// [`Error::S3`](crate::error::Error::S3), of one that was begun before.
-    pub(crate) fn put(&mut self, key: String, kind: &'static str, body: Vec<u8>) -> Result<()> {
+    /// [`Error::S3`](crate::error::Error::S3) of an earlier put.
+    pub fn put(&mut self, key: String, kind: &'static str, body: Vec<u8>) -> Result<()> {
+        // Reports a failed put early. Otherwise the caller would prepare all other objects in vain.
         while let Some(put) = self.puts.try_join_next() {
-            joined(put)?;
+            flatten_join(put)?;
         }
-        let bytes = (body.len() as u64).clamp(BYTES / AT_ONCE, BYTES);
-        let room = wait(permits(&self.room, kib(bytes)))?;
+        // Each put takes at least a sixteenth of the budget, so the budget limits their number,
+        // too.
+        let bytes = (body.len() as u64).clamp(BYTES / CONCURRENCY, BYTES);
+        let permits = block_on(acquire(&self.budget, kib(bytes)))?;
         let (store, bucket) = (self.store.clone(), self.bucket.clone());
         self.puts.spawn(async move {
             let put = store.put(&bucket, &key, kind, body).await;
-            drop(room);
+            // The memory is free now. The result may be joined much later.
+            drop(permits);
             put.map(drop)
         });
         Ok(())
     }
 
-    /// Waits until all are there; on a thread [`apart`](crate::apart::apart).
+    /// Waits until all objects are written. Call it on a thread of
+    /// [`run_blocking`](crate::blocking::run_blocking).
     ///
     /// # Errors
-    /// [`Error::S3`](crate::error::Error::S3).
-    pub(crate) fn end(mut self) -> Result<()> {
-        while let Some(put) = wait(self.puts.join_next()) {
-            joined(put)?;
+    /// [`Error::S3`](crate::error::Error::S3) of a put that failed.
+    pub fn finish(mut self) -> Result<()> {
+        while let Some(put) = block_on(self.puts.join_next()) {
+            flatten_join(put)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! The type of an object's content.
+//! The content type of an object.
 
-/// A file keeps no content type: it is told from the extension.
+/// Returns the content type for a key's extension, because plain files can't store one.
 pub(crate) fn content_type(key: &str) -> &'static str {
     let extension = key.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     match extension.as_deref() {
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_extension_tells_the_type() {
+    fn the_extension_determines_the_content_type() {
         assert_eq!(content_type("photos/Kiwi/1.JPG"), "image/jpeg");
         assert_eq!(content_type("embeddings/abc.parquet"), "application/vnd.apache.parquet");
         assert_eq!(content_type("jpg"), "binary/octet-stream");

@@ -1,187 +1,178 @@
-//! `ETag`s of files: the MD5 of their bytes, or what a multipart upload made of the MD5s of its parts.
+//! A cache of the files' `ETag`s.
+//!
+//! An `ETag` is the MD5 of the bytes. A multipart upload instead assigns one derived from the MD5s
+//! of its parts, which can't be computed from the file.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use md5::{Digest, Md5};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-/// The computed `ETag` of a file of so many bytes is kept: to read it is much quicker than to compute it again in the next process.
-const LARGE: u64 = 1 << 20;
-/// That of a file that changed more recently than this is not: another change may bear the same time stamp.
-const SETTLED: Duration = Duration::from_secs(2);
+use crate::storage::file_version::{FileVersion, MIN_TRUSTED_AGE, changed, nanoseconds};
 
-/// What a file's bytes have not changed without: when it was written, to the nanosecond, and its length. A file
-/// that is edited by hand gets a new one, and so a new `ETag`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
-    modified_ns: u64,
-    size: u64,
-}
+/// Minimum size of a file whose computed `ETag` is cached on disk. Hashing a smaller file again in
+/// the next process costs no more than reading the entry.
+const MIN_CACHED_BYTES: u64 = 1 << 20;
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> io::Result<Self> {
-        Ok(Self { modified_ns: nanoseconds(metadata.modified()?), size: metadata.len() })
-    }
-}
-
-/// When anything about a file last changed: where that isn't known, when it was last written.
-fn changed(metadata: &Metadata) -> io::Result<SystemTime> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();
-        let nanoseconds = u64::try_from(metadata.ctime_nsec()).unwrap_or_default();
-        Ok(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds))
-    }
-    #[cfg(not(unix))]
-    metadata.modified()
-}
-
-/// A time as it is compared.
-fn nanoseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// An `ETag` that is kept beside the data.
+/// An entry on disk.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct CacheEntry {
     etag: String,
-    stamp: Stamp,
-    /// Of one that was computed: when anything about the file last changed, so also when a program set its times back.
+    #[serde(rename = "stamp")]
+    version: FileVersion,
+    /// Time of the last change to the file's bytes or metadata. Detects an edit whose program set
+    /// the modification time back. Absent if the `ETag` was assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed_ns: Option<u64>,
 }
 
-/// Why an `ETag` is kept. Both may be, each in a file of its own: a file may be computed while it is replaced.
+/// The origin of an entry on disk.
+///
+/// Each origin has its own file, because a reader may finish hashing an object while an upload
+/// replaces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    /// An upload gave it, and it can't be computed from the file.
-    Given,
-    /// That took long.
+enum Origin {
+    /// Assigned by a multipart upload.
+    Assigned,
+    /// Computed from the bytes.
     Computed,
 }
 
-/// The `ETag`s of files, computed when first asked for.
+/// `ETag`s in memory, with those that are expensive or impossible to compute also on disk.
 #[derive(Debug)]
-pub(crate) struct ETags {
-    /// Where some are kept.
+pub(crate) struct ETagCache {
+    /// Folder of the entries on disk.
     folder: PathBuf,
-    known: Mutex<HashMap<PathBuf, (Stamp, String)>>,
+    in_memory: Mutex<HashMap<PathBuf, (FileVersion, String)>>,
 }
 
-impl ETags {
+impl ETagCache {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, known: Mutex::default() }
+        Self { folder, in_memory: Mutex::default() }
     }
 
-    /// The `ETag` of the open file at this path, without quotes. The file is left at its beginning.
-    pub(crate) fn of(&self, path: &Path, file: &mut File) -> io::Result<String> {
+    /// Returns the `ETag` of an open file, without quotes, and rewinds the file.
+    pub(crate) fn get_or_compute(&self, path: &Path, file: &mut File) -> io::Result<String> {
         let metadata = file.metadata()?;
-        let stamp = Stamp::of(&metadata)?;
-        if let Some(etag) = self.find(path, stamp) {
+        let version = FileVersion::from_metadata(&metadata)?;
+        if let Some(etag) = self.lookup(path, version) {
             return Ok(etag);
         }
-        let etag = match self.kept(path, stamp, Why::Given, None) {
+        // An assigned ETag comes first, because hashing would return another one.
+        let etag = match self.read_entry(path, version, Origin::Assigned, None) {
             Some(etag) => etag,
-            None if stamp.size < LARGE => hex::encode(md5(file)?),
-            None => self.of_large(path, file, stamp, changed(&metadata)?)?,
+            None if version.size < MIN_CACHED_BYTES => hex::encode(md5(file)?),
+            None => self.compute_large(path, file, version, changed(&metadata)?)?,
         };
-        self.insert(path, stamp, &etag);
+        self.insert(path, version, &etag);
         Ok(etag)
     }
 
-    /// The MD5 of a large file: as it is kept, or else computed, and then kept.
-    fn of_large(
+    /// Returns the MD5 of a large file, from disk or else computed and then cached on disk.
+    fn compute_large(
         &self,
         path: &Path,
         file: &mut File,
-        stamp: Stamp,
+        version: FileVersion,
         changed: SystemTime,
     ) -> io::Result<String> {
         let changed_ns = Some(nanoseconds(changed));
-        if let Some(etag) = self.kept(path, stamp, Why::Computed, changed_ns) {
+        if let Some(etag) = self.read_entry(path, version, Origin::Computed, changed_ns) {
             return Ok(etag);
         }
-        // Asked before it is read, for it may change meanwhile.
-        let settled = changed.elapsed().is_ok_and(|age| age >= SETTLED);
+        // Checked before the file is read, because hashing takes long enough for it to change.
+        let is_trusted = changed.elapsed().is_ok_and(|age| age >= MIN_TRUSTED_AGE);
         let etag = hex::encode(md5(file)?);
-        if settled {
-            // Where nothing can be written, it is computed again.
-            drop(self.keep(path, Why::Computed, &Kept { etag: etag.clone(), stamp, changed_ns }));
+        if is_trusted {
+            let entry = CacheEntry { etag: etag.clone(), version, changed_ns };
+            // An error only means that the next process computes the ETag again.
+            drop(self.write_entry(path, Origin::Computed, &entry));
         }
         Ok(etag)
     }
 
-    /// The `ETag` of the file at this path and with this metadata, if it is known.
-    pub(crate) fn known(&self, path: &Path, metadata: &Metadata) -> io::Result<Option<String>> {
-        Ok(self.find(path, Stamp::of(metadata)?))
+    /// Returns the `ETag` of a file with this metadata if it is in memory.
+    pub(crate) fn get(&self, path: &Path, metadata: &Metadata) -> io::Result<Option<String>> {
+        Ok(self.lookup(path, FileVersion::from_metadata(metadata)?))
     }
 
-    /// Takes note of the `ETag` of a file that is about to be at this path; `computable` if it is its MD5.
-    pub(crate) fn note(&self, path: &Path, file: &File, etag: &str, computable: bool) -> io::Result<()> {
-        let stamp = Stamp::of(&file.metadata()?)?;
-        self.remove(path);
-        if !computable {
-            self.keep(path, Why::Given, &Kept { etag: etag.to_owned(), stamp, changed_ns: None })?;
+    /// Records the `ETag` of a file that is about to be renamed to this path.
+    pub(crate) fn insert_new(&self, path: &Path, file: &File, etag: &str, is_md5: bool) -> io::Result<()> {
+        let version = FileVersion::from_metadata(&file.metadata()?)?;
+        self.remove_entries(path);
+        if !is_md5 {
+            let entry = CacheEntry { etag: etag.to_owned(), version, changed_ns: None };
+            self.write_entry(path, Origin::Assigned, &entry)?;
         }
-        self.insert(path, stamp, etag);
+        self.insert(path, version, etag);
         Ok(())
     }
 
-    /// Forgets a file that is gone.
-    pub(crate) fn forget(&self, path: &Path) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
-        self.remove(path);
+    /// Removes the `ETag` of a deleted file.
+    pub(crate) fn remove(&self, path: &Path) {
+        self.in_memory.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        self.remove_entries(path);
     }
 
-    fn find(&self, path: &Path, stamp: Stamp) -> Option<String> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(path).filter(|(then, _)| *then == stamp).map(|(_, etag)| etag.clone())
+    fn lookup(&self, path: &Path, version: FileVersion) -> Option<String> {
+        let in_memory = self.in_memory.lock().unwrap_or_else(PoisonError::into_inner);
+        in_memory.get(path).filter(|(cached, _)| *cached == version).map(|(_, etag)| etag.clone())
     }
 
-    fn insert(&self, path: &Path, stamp: Stamp, etag: &str) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(path.to_owned(), (stamp, etag.to_owned()));
+    fn insert(&self, path: &Path, version: FileVersion, etag: &str) {
+        let mut in_memory = self.in_memory.lock().unwrap_or_else(PoisonError::into_inner);
+        in_memory.insert(path.to_owned(), (version, etag.to_owned()));
     }
 
-    fn keep(&self, path: &Path, why: Why, kept: &Kept) -> io::Result<()> {
+    fn write_entry(&self, path: &Path, origin: Origin, entry: &CacheEntry) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        fs::write(self.kept_at(path, why), serde_json::to_vec(kept)?)
+        // Not atomic: an incomplete entry fails to parse and counts as absent.
+        fs::write(self.entry_path(path, origin), serde_json::to_vec(entry)?)
     }
 
-    fn kept(&self, path: &Path, stamp: Stamp, why: Why, changed_ns: Option<u64>) -> Option<String> {
-        let kept: Kept = serde_json::from_slice(&fs::read(self.kept_at(path, why)).ok()?).ok()?;
-        (kept.stamp == stamp && kept.changed_ns == changed_ns).then_some(kept.etag)
+    /// Returns the `ETag` on disk. `None` if it is absent, unreadable or of another version.
+    fn read_entry(
+        &self,
+        path: &Path,
+        version: FileVersion,
+        origin: Origin,
+        changed_ns: Option<u64>,
+    ) -> Option<String> {
+        let json = fs::read(self.entry_path(path, origin)).ok()?;
+        let entry: CacheEntry = serde_json::from_slice(&json).ok()?;
+        (entry.version == version && entry.changed_ns == changed_ns).then_some(entry.etag)
     }
 
-    /// Removes what is kept of a file.
-    fn remove(&self, path: &Path) {
-        for why in [Why::Given, Why::Computed] {
-            drop(fs::remove_file(self.kept_at(path, why)));
+    fn remove_entries(&self, path: &Path) {
+        for origin in [Origin::Assigned, Origin::Computed] {
+            // Usually fails, because most files have no entry.
+            drop(fs::remove_file(self.entry_path(path, origin)));
         }
     }
 
-    /// Named by a digest: the path would be too long for a name. It is the path below the data folder that counts,
-    /// so that the data can be moved.
-    fn kept_at(&self, path: &Path, why: Why) -> PathBuf {
+    /// Returns the file of an entry.
+    ///
+    /// Its name is a digest, because a path can be too long for a file name. The digest covers the
+    /// path below the data folder only, so entries stay valid when the data folder moves.
+    fn entry_path(&self, path: &Path, origin: Origin) -> PathBuf {
         let data = self.folder.ancestors().nth(2).unwrap_or(Path::new(""));
         let path = path.strip_prefix(data).unwrap_or(path);
         let name = hex::encode(digest(&SHA256, path.as_os_str().as_encoded_bytes()));
-        self.folder.join(name + if why == Why::Given { ".json" } else { ".md5.json" })
+        self.folder.join(name + if origin == Origin::Assigned { ".json" } else { ".md5.json" })
     }
 }
 
-/// The MD5 of a file from its beginning, where it is left.
+/// Returns the MD5 of a whole file and rewinds it.
 fn md5(file: &mut File) -> io::Result<[u8; 16]> {
     file.rewind()?;
     let mut digest = Md5::new();
+    // Most files are small. Zeroing a full-size buffer would cost more than hashing them.
     let mut buffer = vec![0; file.metadata()?.len().clamp(1, 1 << 16) as usize];
     loop {
         match file.read(&mut buffer)? {
@@ -191,4 +182,62 @@ fn md5(file: &mut File) -> io::Result<[u8; 16]> {
     }
     file.rewind()?;
     Ok(digest.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    const MD5_OF_ABC: &str = "900150983cd24fb0d6963f7d28e17f72";
+
+    fn cache(data: &Path) -> ETagCache {
+        ETagCache::new(data.join(".fruitvec/etags"))
+    }
+
+    #[test]
+    fn an_assigned_etag_survives_a_restart_until_the_file_is_edited() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("big.bin");
+        fs::write(&path, "abc").unwrap();
+        cache(data.path()).insert_new(&path, &File::open(&path).unwrap(), "parts-2", false).unwrap();
+        let etag = |cache: &ETagCache| cache.get_or_compute(&path, &mut File::open(&path).unwrap()).unwrap();
+        assert_eq!(etag(&cache(data.path())), "parts-2");
+        let edited = SystemTime::now() + Duration::from_secs(10);
+        File::options().write(true).open(&path).unwrap().set_modified(edited).unwrap();
+        assert_eq!(etag(&cache(data.path())), MD5_OF_ABC);
+    }
+
+    #[test]
+    fn a_removed_etag_is_not_found_again() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("big.bin");
+        fs::write(&path, "abc").unwrap();
+        let cache = cache(data.path());
+        cache.insert_new(&path, &File::open(&path).unwrap(), "parts-2", false).unwrap();
+        cache.remove(&path);
+        assert_eq!(cache.get(&path, &fs::metadata(&path).unwrap()).unwrap(), None);
+        assert_eq!(fs::read_dir(&cache.folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_format_on_disk_stays_the_same() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join("photos/a.jpg");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        fs::write(&path, "abc").unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(7)).unwrap();
+        cache(data.path()).insert_new(&path, &file, "parts-2", false).unwrap();
+        let name = hex::encode(digest(&SHA256, b"photos/a.jpg"));
+        let entry = fs::read_to_string(data.path().join(format!(".fruitvec/etags/{name}.json"))).unwrap();
+        assert_eq!(entry, r#"{"etag":"parts-2","stamp":{"modified_ns":7000000000,"size":3}}"#);
+
+        let version = FileVersion::from_metadata(&file.metadata().unwrap()).unwrap();
+        let computed = CacheEntry { etag: MD5_OF_ABC.into(), version, changed_ns: Some(8) };
+        cache(data.path()).write_entry(&path, Origin::Computed, &computed).unwrap();
+        let entry = fs::read_to_string(data.path().join(format!(".fruitvec/etags/{name}.md5.json"))).unwrap();
+        assert!(entry.ends_with(r#""stamp":{"modified_ns":7000000000,"size":3},"changed_ns":8}"#), "{entry}");
+    }
 }

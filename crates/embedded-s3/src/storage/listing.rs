@@ -1,81 +1,78 @@
-//! The keys of a bucket in S3's order, a page at a time.
+//! Lists the keys of a bucket in S3's order, one page at a time.
 //!
-//! The order is that of the keys' bytes. A folder sorts with the `/` that ends it, so the names in each folder can
-//! be sorted on their own and the tree walked in order: a page reads no folder that lies outside its range.
+//! Keys are ordered by their bytes. A folder sorts by its name with the final `/`, so the names of
+//! each folder can be sorted separately and the tree walked in key order. A page does not read
+//! folders outside its range.
 
-use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::sync::Arc;
 
-use super::keys::{self, Name};
+use crate::storage::folder_cache::FolderCache;
+use crate::storage::key_path;
 
-/// Folders with fewer names are read again for each page; they are quick, and the memory is not theirs.
-const LARGE_FOLDER: usize = 1000;
-/// A folder that changed more recently than this is not remembered: another change may bear the same time stamp.
-const SETTLED: Duration = Duration::from_secs(2);
-
-/// Which keys are wanted.
+/// The keys to list.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Query {
-    /// Only keys that begin so.
+pub(crate) struct ListQuery {
+    /// Lists only keys with this prefix.
     pub(crate) prefix: String,
-    /// Keys with this after the prefix are rolled up to what comes before its end. Not empty.
+    /// Groups keys that have this delimiter after the prefix into a common prefix. Not empty.
     pub(crate) delimiter: Option<String>,
-    /// Only keys whose bytes are not less than these.
+    /// Lists only keys whose bytes are at or after this position.
     pub(crate) from: Vec<u8>,
-    /// At most this many keys and rolled-up prefixes together.
+    /// Maximum number of keys and common prefixes, taken together.
     pub(crate) limit: usize,
 }
 
-/// What a query finds, in order.
+/// One page of keys and common prefixes, each in order.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Page {
+pub(crate) struct KeyPage {
     pub(crate) keys: Vec<String>,
     pub(crate) common_prefixes: Vec<String>,
-    /// `from` of the next page; `None` if this is the last.
+    /// `from` of the next page. `None` on the last page.
     pub(crate) next: Option<Vec<u8>>,
 }
 
-/// The least bytes greater than this key: `from` of what comes after it.
-pub(crate) fn after(key: &str) -> Vec<u8> {
+/// Returns the first position after this key.
+pub(crate) fn after_key(key: &str) -> Vec<u8> {
     [key.as_bytes(), b"\0"].concat()
 }
 
-/// The least bytes greater than every key with this prefix, which is not empty.
-pub(crate) fn past(prefix: &str) -> Vec<u8> {
+/// Returns the first position after all keys with this prefix, which must not be empty.
+fn after_prefix(prefix: &str) -> Vec<u8> {
     let mut bytes = prefix.as_bytes().to_vec();
     if let Some(last) = bytes.last_mut() {
-        // No byte of UTF-8 is 0xff.
+        // Can't overflow: the byte 0xff never occurs in UTF-8.
         *last += 1;
     }
     bytes
 }
 
-/// One page of the bucket in this folder.
-pub(crate) fn page(bucket: &Path, folders: &Folders, query: &Query) -> io::Result<Page> {
-    let mut page = Page::default();
+/// Lists one page of the bucket in this folder.
+pub(crate) fn list_page(bucket: &Path, folders: &FolderCache, query: &ListQuery) -> io::Result<KeyPage> {
+    let mut page = KeyPage::default();
     if query.limit == 0 {
         return Ok(page);
     }
-    let mut walk = Walk { bucket, folders, levels: Vec::new() };
+    let mut walk = KeyWalk { bucket, folders, open: Vec::new() };
+    // No key before the prefix can match, so the walk starts there at the earliest.
     let mut next = query.from.clone().max(query.prefix.clone().into_bytes());
     walk.seek(&next)?;
     while let Some(key) = walk.next()?.filter(|key| key.starts_with(&query.prefix)) {
+        // Checked with a key at hand, because a full page may also be the last one.
         if page.keys.len() + page.common_prefixes.len() == query.limit {
             page.next = Some(next);
             break;
         }
         match common_prefix(&key, query) {
             Some(prefix) => {
-                next = past(prefix);
+                // Skips the rest of the group without reading it.
+                next = after_prefix(prefix);
                 page.common_prefixes.push(prefix.to_owned());
                 walk.seek(&next)?;
             }
             None => {
-                next = after(&key);
+                next = after_key(&key);
                 page.keys.push(key);
             }
         }
@@ -83,140 +80,77 @@ pub(crate) fn page(bucket: &Path, folders: &Folders, query: &Query) -> io::Resul
     Ok(page)
 }
 
-fn common_prefix<'a>(key: &'a str, query: &Query) -> Option<&'a str> {
+fn common_prefix<'a>(key: &'a str, query: &ListQuery) -> Option<&'a str> {
     let delimiter = query.delimiter.as_deref()?;
     let at = key[query.prefix.len()..].find(delimiter)?;
     Some(&key[..query.prefix.len() + at + delimiter.len()])
 }
 
-/// A walk over a bucket's keys, in order.
-struct Walk<'a> {
+/// A cursor over a bucket's keys, in order.
+struct KeyWalk<'a> {
     bucket: &'a Path,
-    folders: &'a Folders,
-    levels: Vec<Level>,
+    folders: &'a FolderCache,
+    /// The folders from the bucket's root to the current position.
+    open: Vec<OpenFolder>,
 }
 
-/// A folder on the way to where the walk is.
-struct Level {
-    /// What all keys in it begin with.
+/// A folder on the path to the current position.
+struct OpenFolder {
+    /// The prefix of all its keys.
     prefix: String,
-    names: Arc<[String]>,
+    segments: Arc<[String]>,
+    /// Index of the next segment to visit.
     next: usize,
 }
 
-impl Walk<'_> {
-    /// Moves before the first key whose bytes are not less than these.
+impl KeyWalk<'_> {
+    /// Moves to the first key at or after this position.
     fn seek(&mut self, from: &[u8]) -> io::Result<()> {
-        self.levels.clear();
+        self.open.clear();
         let mut prefix = String::new();
         loop {
             let rest = &from[prefix.len()..];
-            let names = self.names(&prefix)?;
-            let next = names.partition_point(|name| name.as_bytes() < rest);
-            // A folder that begins before `from` may end after it. It can only be the one just before.
-            let entered = next.checked_sub(1).map(|before| names[before].clone());
-            let entered = entered.filter(|name| name.ends_with('/') && rest.starts_with(name.as_bytes()));
-            self.levels.push(Level { prefix: prefix.clone(), names, next });
+            let segments = self.segments(&prefix)?;
+            let next = segments.partition_point(|segment| segment.as_bytes() < rest);
+            // A folder that sorts before the position may still have keys after it. Only the folder
+            // directly before the position can.
+            let entered = next.checked_sub(1).map(|before| segments[before].clone());
+            let entered =
+                entered.filter(|segment| segment.ends_with('/') && rest.starts_with(segment.as_bytes()));
+            self.open.push(OpenFolder { prefix: prefix.clone(), segments, next });
             match entered {
-                Some(name) => prefix.push_str(&name),
+                Some(segment) => prefix.push_str(&segment),
                 None => return Ok(()),
             }
         }
     }
 
     fn next(&mut self) -> io::Result<Option<String>> {
-        while let Some(level) = self.levels.last_mut() {
-            let Some(name) = level.names.get(level.next) else {
-                self.levels.pop();
+        while let Some(folder) = self.open.last_mut() {
+            let Some(segment) = folder.segments.get(folder.next) else {
+                self.open.pop();
                 continue;
             };
-            level.next += 1;
-            let key = format!("{}{name}", level.prefix);
-            if !name.ends_with('/') {
+            folder.next += 1;
+            let key = format!("{}{segment}", folder.prefix);
+            if !segment.ends_with('/') {
                 return Ok(Some(key));
             }
-            let names = self.names(&key)?;
-            self.levels.push(Level { prefix: key, names, next: 0 });
+            let segments = self.segments(&key)?;
+            self.open.push(OpenFolder { prefix: key, segments, next: 0 });
         }
         Ok(None)
     }
 
-    fn names(&self, prefix: &str) -> io::Result<Arc<[String]>> {
-        self.folders.names(&self.bucket.join(keys::folder(prefix)))
+    fn segments(&self, prefix: &str) -> io::Result<Arc<[String]>> {
+        self.folders.segments(&self.bucket.join(key_path::folder(prefix)))
     }
-}
-
-/// When a folder last changed, and the names that it has had since.
-type Remembered = (SystemTime, Arc<[String]>);
-
-/// The names in folders, sorted; large ones are remembered for as long as they do not change.
-#[derive(Debug, Default)]
-pub(crate) struct Folders {
-    remembered: Mutex<HashMap<PathBuf, Remembered>>,
-}
-
-impl Folders {
-    /// The segments that the names in this folder stand for, sorted; a folder's ends in `/`. None if it is gone.
-    fn names(&self, folder: &Path) -> io::Result<Arc<[String]>> {
-        let now = SystemTime::now();
-        let changed = match fs::metadata(folder) {
-            Ok(metadata) => metadata.modified()?,
-            Err(error) if is_gone(&error) => return Ok(Arc::new([])),
-            Err(error) => return Err(error),
-        };
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        match remembered.get(folder) {
-            Some((then, names)) if *then == changed => return Ok(Arc::clone(names)),
-            Some(_) => drop(remembered.remove(folder)),
-            None => {}
-        }
-        drop(remembered);
-        let mut names = Vec::new();
-        let whole = read(folder, "", &mut names)?;
-        names.sort_unstable();
-        let names: Arc<[String]> = names.into();
-        if whole && names.len() >= LARGE_FOLDER && changed + SETTLED < now {
-            let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-            remembered.insert(folder.to_owned(), (changed, Arc::clone(&names)));
-        }
-        Ok(names)
-    }
-}
-
-/// Adds the segments of this folder's names, each behind `beginning`. Whether they are all in this very folder, and
-/// not in one where a long segment goes on.
-fn read(folder: &Path, beginning: &str, names: &mut Vec<String>) -> io::Result<bool> {
-    let mut whole = true;
-    let entries = match fs::read_dir(folder) {
-        Err(error) if is_gone(&error) => return Ok(whole),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
-        let Some(name) = entry.file_name().to_str().and_then(|name| Name::parse(name, is_folder)) else {
-            continue;
-        };
-        match name {
-            Name::Object(segment) => names.push(format!("{beginning}{segment}")),
-            Name::Folder(segment) => names.push(format!("{beginning}{segment}/")),
-            Name::Beginning(piece) => {
-                whole = false;
-                read(&entry.path(), &format!("{beginning}{piece}"), names)?;
-            }
-        }
-    }
-    Ok(whole)
-}
-
-/// Whether there is no such file. A file where a folder should be means the same: no key leads there.
-pub(crate) fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -224,20 +158,19 @@ mod tests {
     fn bucket(keys: &[String]) -> tempfile::TempDir {
         let bucket = tempfile::tempdir().unwrap();
         for key in keys {
-            let path = bucket.path().join(keys::path(key));
+            let path = bucket.path().join(key_path::object(key));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, key).unwrap();
         }
         bucket
     }
 
-    /// All pages of a query.
-    fn pages(bucket: &Path, query: &Query) -> Vec<Page> {
-        let folders = Folders::default();
+    fn all_pages(bucket: &Path, query: &ListQuery) -> Vec<KeyPage> {
+        let folders = FolderCache::default();
         let mut query = query.clone();
         let mut pages = Vec::new();
         loop {
-            let page = page(bucket, &folders, &query).unwrap();
+            let page = list_page(bucket, &folders, &query).unwrap();
             let next = page.next.clone();
             pages.push(page);
             match next {
@@ -248,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_rolled_up_once_and_an_empty_one_never() {
+    fn a_folder_becomes_one_common_prefix_and_an_empty_one_none() {
         let bucket = bucket(&["a/1", "a/2", "a", "b/c/3", "z.txt"].map(str::to_owned));
         fs::create_dir_all(bucket.path().join("empty/inside")).unwrap();
-        let query = Query { delimiter: Some("/".into()), limit: 2, ..Query::default() };
-        let pages = pages(bucket.path(), &query);
+        let query = ListQuery { delimiter: Some("/".into()), limit: 2, ..ListQuery::default() };
+        let pages = all_pages(bucket.path(), &query);
         assert_eq!(pages[0].keys, ["a"]);
         assert_eq!(pages[0].common_prefixes, ["a/"]);
         assert_eq!(pages[1].keys, ["z.txt"]);
@@ -261,19 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn a_large_folder_is_remembered_until_it_changes() {
-        let keys: Vec<_> = (0..LARGE_FOLDER).map(|number| format!("x/{number:05}.jpg")).collect();
-        let bucket = bucket(&keys);
-        let folder = bucket.path().join("x");
-        let folders = Folders::default();
-        let at = |seconds| SystemTime::now() - Duration::from_secs(seconds);
-        fs::File::open(&folder).unwrap().set_modified(at(1)).unwrap();
-        folders.names(&folder).unwrap();
-        assert!(folders.remembered.lock().unwrap().is_empty(), "it had just changed");
-        fs::File::open(&folder).unwrap().set_modified(at(100)).unwrap();
-        assert!(Arc::ptr_eq(&folders.names(&folder).unwrap(), &folders.names(&folder).unwrap()));
-        fs::write(folder.join("new.jpg"), "").unwrap();
-        assert_eq!(folders.names(&folder).unwrap().len(), LARGE_FOLDER + 1);
+    fn a_full_last_page_has_no_next_page() {
+        let bucket = bucket(&["a.jpg", "b.jpg"].map(str::to_owned));
+        let query = ListQuery { limit: 2, ..ListQuery::default() };
+        assert_eq!(all_pages(bucket.path(), &query).len(), 1);
     }
 
     proptest! {
@@ -290,15 +214,22 @@ mod tests {
         ) {
             let keys: Vec<String> = keys.into_iter().collect();
             let bucket = bucket(&keys);
-            let query = Query { prefix, delimiter, from: from.into_bytes(), limit };
-            let pages = pages(bucket.path(), &query);
-            let wanted = keys.iter().filter(|key| key.starts_with(&query.prefix) && key.as_bytes() >= &query.from[..]);
-            let (rolled, plain): (Vec<_>, Vec<_>) = wanted.partition(|key| common_prefix(key, &query).is_some());
-            let mut rolled: Vec<_> = rolled.into_iter().filter_map(|key| common_prefix(key, &query)).collect();
-            rolled.dedup();
-            prop_assert!(pages.iter().rev().skip(1).all(|page| page.keys.len() + page.common_prefixes.len() == limit));
-            prop_assert_eq!(pages.iter().flat_map(|page| &page.keys).collect::<Vec<_>>(), plain);
-            prop_assert_eq!(pages.iter().flat_map(|page| &page.common_prefixes).collect::<Vec<_>>(), rolled);
+            let query = ListQuery { prefix, delimiter, from: from.into_bytes(), limit };
+            let pages = all_pages(bucket.path(), &query);
+            let expected = keys.iter().filter(|key| {
+                key.starts_with(&query.prefix) && key.as_bytes() >= &query.from[..]
+            });
+            let (grouped, plain): (Vec<_>, Vec<_>) =
+                expected.partition(|key| common_prefix(key, &query).is_some());
+            let mut groups: Vec<_> =
+                grouped.into_iter().filter_map(|key| common_prefix(key, &query)).collect();
+            groups.dedup();
+            let mut but_last = pages.iter().rev().skip(1);
+            prop_assert!(but_last.all(|page| page.keys.len() + page.common_prefixes.len() == limit));
+            let listed = pages.iter().flat_map(|page| &page.keys);
+            prop_assert_eq!(listed.collect::<Vec<_>>(), plain);
+            let listed = pages.iter().flat_map(|page| &page.common_prefixes);
+            prop_assert_eq!(listed.collect::<Vec<_>>(), groups);
         }
     }
 }

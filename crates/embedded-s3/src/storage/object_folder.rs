@@ -1,335 +1,246 @@
-//! Buckets and objects as folders and files.
+//! Objects as files below their bucket's folder.
 //!
-//! What is kept here, whoever asks and however many at once:
+//! # Guarantees
 //!
-//! * An object is replaced whole: its bytes are in a temporary file on the same file system before its key's lock is
-//!   taken; the condition is checked and the file renamed under that lock. Of any number of conditional puts
-//!   exactly one wins.
-//! * Who reads goes on reading what they opened: a rename leaves the old file to those who hold it.
-//! * Nothing is synced to the disk: a process that dies loses nothing, a machine that loses power may. S3 itself
-//!   would not; a laptop's demonstration need not.
+//! * An object is replaced as a whole. Its bytes are in a temporary file on the same file system
+//!   before its key is locked. The precondition check and the rename happen under that lock, so
+//!   exactly one of several concurrent conditional puts succeeds.
+//! * A reader continues to read the version that it opened. The rename unlinks the old file, but
+//!   open handles keep it alive.
+//! * Nothing is synced to disk. A killed process loses no data, but a power failure may. S3 itself
+//!   is durable; a demo on a laptop does not need to be.
 //!
-//! Kept of an object are its bytes and the time, so that any program may put a file there. Its content type is told
-//! from its extension; user metadata and tags are not kept. A file with a name that [`keys`] would not
-//! write is no object.
+//! # Metadata
+//!
+//! Only the bytes and the modification time of an object are stored, so any program can add
+//! objects. The content type is derived from the extension. User metadata and tags are dropped.
+//! A file is not an object if its name could not come from [`key_path`].
 
 use std::fs::{self, File};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use tempfile::NamedTempFile;
+use crate::notification::{CreatedBy, Notifier, ObjectEvent};
+use crate::storage::buckets::Buckets;
+use crate::storage::error::StorageError;
+use crate::storage::etag_cache::ETagCache;
+use crate::storage::folder_cache::FolderCache;
+use crate::storage::folders::{is_not_found, persist, prune_empty_parents};
+use crate::storage::key_locks::KeyLocks;
+use crate::storage::key_path;
+use crate::storage::listing::{ListQuery, list_page};
+use crate::storage::object::{Object, ObjectPage};
+use crate::storage::precondition::Precondition;
+use crate::storage::staged_object::StagedObject;
 
-use super::draft::Draft;
-use super::etags::ETags;
-use super::keys;
-use super::listing::{self, Folders, Query, is_gone};
-use super::notification::{Change, Created, Notifier};
-use super::refusal::Refusal;
-
-/// Locks for all keys together; two keys that share one wait for each other, and that is all.
-const LOCKS: usize = 256;
-/// How often a folder that vanished under a put is made again. It vanishes when its last object is removed.
-const FOLDER_TRIES: usize = 100;
-
-/// What must hold of the object that is there when another is put in its place, or when it is removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Expected {
-    /// Nothing.
-    Anything,
-    /// There is none.
-    Absence,
-    /// There is one.
-    Presence,
-    /// There is one with this `ETag`, without quotes.
-    ETag(String),
-}
-
-/// An object as it is described.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Object {
-    pub(crate) key: String,
-    pub(crate) size: u64,
-    pub(crate) modified: SystemTime,
-    /// Without quotes.
-    pub(crate) etag: String,
-}
-
-/// A page of objects, in the order of their keys.
-pub(crate) struct Objects {
-    pub(crate) objects: Vec<Object>,
-    pub(crate) common_prefixes: Vec<String>,
-    /// Where the next page begins; `None` if this is the last.
-    pub(crate) next: Option<Vec<u8>>,
-}
-
-/// The folder that holds the buckets.
+/// The data folder, with one subfolder per bucket.
 #[derive(Debug)]
-pub(crate) struct Store {
-    data: PathBuf,
-    /// Where drafts lie; on the same file system, outside all buckets.
-    drafts: PathBuf,
-    etags: ETags,
-    folders: Folders,
-    /// Who is told of changes.
+pub(crate) struct ObjectFolder {
+    pub(crate) buckets: Buckets,
     pub(crate) notifier: Notifier,
-    /// Held for writing while a bucket is made or deleted, so that no put makes its folder again.
-    buckets: RwLock<()>,
-    locks: Vec<Mutex<()>>,
-    hasher: RandomState,
-    /// The lock on the folder: held for as long as anything can still write there.
-    _only: File,
+    /// Folder of staged objects: on the same file system as the buckets, but outside all of them.
+    staging: PathBuf,
+    etags: ETagCache,
+    folders: FolderCache,
+    locks: KeyLocks,
+    /// Keeps the data folder locked until the last pending write has finished.
+    _folder_lock: File,
 }
 
-impl Store {
-    /// The store in this folder, with its own files in `own` below it, of which `only` is the locked one.
-    pub(crate) fn open(data: &Path, own: &Path, only: File) -> io::Result<Self> {
-        let drafts = own.join("tmp");
-        // What a process that died had begun to receive.
-        match fs::remove_dir_all(&drafts) {
-            Err(error) if !is_gone(&error) => return Err(error),
-            _ => fs::create_dir_all(&drafts)?,
+impl ObjectFolder {
+    /// Opens a data folder whose server files are in `state`.
+    ///
+    /// `folder_lock` is the open, locked file that keeps other servers out of the folder.
+    pub(crate) fn open(data: &Path, state: &Path, folder_lock: File) -> io::Result<Self> {
+        let staging = state.join("tmp");
+        // A killed process leaves its incomplete uploads here.
+        match fs::remove_dir_all(&staging) {
+            Err(error) if !is_not_found(&error) => return Err(error),
+            _ => fs::create_dir_all(&staging)?,
         }
         Ok(Self {
-            data: data.to_owned(),
-            drafts,
-            etags: ETags::new(own.join("etags")),
-            folders: Folders::default(),
+            buckets: Buckets::new(data),
             notifier: Notifier::default(),
-            buckets: RwLock::default(),
-            locks: std::iter::repeat_with(Mutex::default).take(LOCKS).collect(),
-            hasher: RandomState::new(),
-            _only: only,
+            staging,
+            etags: ETagCache::new(state.join("etags")),
+            folders: FolderCache::default(),
+            locks: KeyLocks::new(),
+            _folder_lock: folder_lock,
         })
     }
 
-    /// The folder of a bucket that exists.
-    pub(crate) fn bucket(&self, bucket: &str) -> Result<PathBuf, Refusal> {
-        let folder = self.bucket_folder(bucket)?;
-        if folder.is_dir() { Ok(folder) } else { Err(Refusal::NoSuchBucket) }
+    /// Creates an empty staged object.
+    pub(crate) fn stage(&self) -> Result<StagedObject, StorageError> {
+        Ok(StagedObject::new(&self.staging)?)
     }
 
-    /// Where a bucket's folder is. A name that is none may lead out of the data, and is refused.
-    fn bucket_folder(&self, bucket: &str) -> Result<PathBuf, Refusal> {
-        let valid = s3s::path::check_bucket_name(bucket);
-        if valid { Ok(self.data.join(bucket)) } else { Err(Refusal::NoSuchBucket) }
-    }
-
-    /// All buckets by name, with the time they were made.
-    pub(crate) fn buckets(&self) -> Result<Vec<(String, SystemTime)>, Refusal> {
-        let mut buckets = Vec::new();
-        for entry in fs::read_dir(&self.data)? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let metadata = entry.metadata()?;
-            if metadata.is_dir() && s3s::path::check_bucket_name(&name) {
-                buckets.push((name, metadata.created().or_else(|_| metadata.modified())?));
-            }
-        }
-        buckets.sort();
-        Ok(buckets)
-    }
-
-    /// Makes a bucket.
-    pub(crate) fn create_bucket(&self, bucket: &str) -> Result<(), Refusal> {
-        let _alone = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
-        match fs::create_dir(self.bucket_folder(bucket)?) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Refusal::BucketExists),
-            made => Ok(made?),
-        }
-    }
-
-    /// Deletes a bucket that holds nothing.
-    pub(crate) fn delete_bucket(&self, bucket: &str) -> Result<(), Refusal> {
-        let _alone = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
-        match remove_empty(&self.bucket(bucket)?) {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Err(Refusal::BucketNotEmpty),
-            removed => Ok(removed?),
-        }
-    }
-
-    /// A draft of an object.
-    pub(crate) fn draft(&self) -> Result<Draft, Refusal> {
-        Ok(Draft::new(&self.drafts)?)
-    }
-
-    /// Puts a draft in its place, if what is expected holds of what is there.
+    /// Moves a staged object to its key if the precondition is met.
     pub(crate) fn put(
         &self,
         bucket: &str,
         key: &str,
-        draft: Draft,
-        expected: &Expected,
-        how: Created,
-    ) -> Result<Object, Refusal> {
-        let received = draft.finish();
-        let _shared = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
-        let path = self.bucket(bucket)?.join(keys::path(key));
-        let _held = self.lock(&path);
-        self.expect(&path, expected)?;
-        // The time of the put, not of its first byte: of two puts of a key, the later one is the one that is there.
+        staged: StagedObject,
+        precondition: &Precondition,
+        created_by: CreatedBy,
+    ) -> Result<Object, StorageError> {
+        let staged = staged.finish();
+        let _no_bucket_changes = self.buckets.block_changes();
+        let path = self.buckets.existing(bucket)?.join(key_path::object(key));
+        let _key_lock = self.locks.lock(&path);
+        self.check(&path, precondition)?;
+        // The time of the put, not of its first byte: among puts of one key, the current object
+        // must have the latest time.
         let modified = SystemTime::now();
-        received.file.as_file().set_modified(modified)?;
-        let size = received.file.as_file().metadata()?.len();
-        self.etags.note(&path, received.file.as_file(), &received.etag, received.is_md5)?;
-        rename(received.file, &path)?;
-        self.notifier.announce(bucket, key, Change::Created { how, size, etag: &received.etag });
-        Ok(Object { key: key.to_owned(), size, modified, etag: received.etag })
+        staged.file.as_file().set_modified(modified)?;
+        let size = staged.file.as_file().metadata()?.len();
+        // Cached before the rename: a reader of the new file must not miss an ETag that can't be
+        // computed from the bytes.
+        self.etags.insert_new(&path, staged.file.as_file(), &staged.etag, staged.is_md5)?;
+        persist(staged.file, &path)?;
+        self.notifier.notify(bucket, key, ObjectEvent::Created { by: created_by, size, etag: &staged.etag });
+        Ok(Object { key: key.to_owned(), size, modified, etag: staged.etag })
     }
 
-    /// An object and its bytes, from the first.
-    pub(crate) fn get(&self, bucket: &str, key: &str) -> Result<(Object, File), Refusal> {
-        self.read(&self.bucket(bucket)?.join(keys::path(key)), key.to_owned())
+    /// Opens an object. The file is at its first byte.
+    pub(crate) fn get(&self, bucket: &str, key: &str) -> Result<(Object, File), StorageError> {
+        self.open_object(&self.buckets.existing(bucket)?.join(key_path::object(key)), key.to_owned())
     }
 
-    /// Removes an object, if what is expected holds of it. There being none is no failure unless one is expected.
-    pub(crate) fn remove(&self, bucket: &str, key: &str, expected: &Expected) -> Result<(), Refusal> {
-        let bucket_folder = self.bucket(bucket)?;
-        let path = bucket_folder.join(keys::path(key));
-        let _held = self.lock(&path);
-        self.expect(&path, expected)?;
+    /// Removes an object if the precondition is met.
+    ///
+    /// Removing a missing object succeeds unless the precondition requires one.
+    pub(crate) fn remove(
+        &self,
+        bucket: &str,
+        key: &str,
+        precondition: &Precondition,
+    ) -> Result<(), StorageError> {
+        let bucket_folder = self.buckets.existing(bucket)?;
+        let path = bucket_folder.join(key_path::object(key));
+        let _key_lock = self.locks.lock(&path);
+        self.check(&path, precondition)?;
         match fs::remove_file(&path) {
-            Err(error) if is_gone(&error) => return Ok(()),
+            Err(error) if is_not_found(&error) => return Ok(()),
             removed => removed?,
         }
-        self.etags.forget(&path);
-        remove_empty_parents(&path, &bucket_folder);
-        self.notifier.announce(bucket, key, Change::Removed);
+        // After the file, so that a failed removal keeps an ETag that can't be computed.
+        self.etags.remove(&path);
+        prune_empty_parents(&path, &bucket_folder);
+        self.notifier.notify(bucket, key, ObjectEvent::Removed);
         Ok(())
     }
 
-    /// A page of a bucket. What is removed meanwhile is left out.
-    pub(crate) fn list(&self, bucket: &str, query: &Query) -> Result<Objects, Refusal> {
-        let folder = self.bucket(bucket)?;
-        let page = listing::page(&folder, &self.folders, query)?;
+    /// Returns one page of a bucket.
+    pub(crate) fn list(&self, bucket: &str, query: &ListQuery) -> Result<ObjectPage, StorageError> {
+        let folder = self.buckets.existing(bucket)?;
+        let page = list_page(&folder, &self.folders, query)?;
         let mut objects = Vec::with_capacity(page.keys.len());
         for key in page.keys {
-            match self.describe(&folder.join(keys::path(&key)), key) {
-                Err(Refusal::NoSuchKey) => {}
+            match self.describe(&folder.join(key_path::object(&key)), key) {
+                // A concurrent removal.
+                Err(StorageError::NoSuchKey) => {}
                 object => objects.push(object?),
             }
         }
-        Ok(Objects { objects, common_prefixes: page.common_prefixes, next: page.next })
+        Ok(ObjectPage { objects, common_prefixes: page.common_prefixes, next: page.next })
     }
 
-    fn read(&self, path: &Path, key: String) -> Result<(Object, File), Refusal> {
-        let mut file = File::open(path).map_err(missing)?;
+    fn open_object(&self, path: &Path, key: String) -> Result<(Object, File), StorageError> {
+        let mut file = File::open(path).map_err(no_such_key_if_missing)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(Refusal::NoSuchKey);
+            return Err(StorageError::NoSuchKey);
         }
-        let etag = self.etags.of(path, &mut file)?;
+        let etag = self.etags.get_or_compute(path, &mut file)?;
         Ok((Object { key, size: metadata.len(), modified: metadata.modified()?, etag }, file))
     }
 
-    /// The object at this path; its file is opened only if its `ETag` is not known.
-    fn describe(&self, path: &Path, key: String) -> Result<Object, Refusal> {
-        let metadata = fs::metadata(path).map_err(missing)?;
-        match self.etags.known(path, &metadata)? {
+    /// Returns the metadata of the object at this path. Opens its file only if its `ETag` is not in
+    /// memory.
+    fn describe(&self, path: &Path, key: String) -> Result<Object, StorageError> {
+        let metadata = fs::metadata(path).map_err(no_such_key_if_missing)?;
+        match self.etags.get(path, &metadata)? {
             Some(etag) => Ok(Object { key, size: metadata.len(), modified: metadata.modified()?, etag }),
-            None => Ok(self.read(path, key)?.0),
+            None => Ok(self.open_object(path, key)?.0),
         }
     }
 
-    /// Refuses what is done under a condition that does not hold. The key's lock is held.
-    fn expect(&self, path: &Path, expected: &Expected) -> Result<(), Refusal> {
-        if *expected == Expected::Anything {
+    /// Checks a precondition against the current object. The caller holds the key's lock.
+    fn check(&self, path: &Path, precondition: &Precondition) -> Result<(), StorageError> {
+        // Most writes are unconditional. They need not read the object that they replace.
+        if *precondition == Precondition::None {
             return Ok(());
         }
-        let there = match self.describe(path, String::new()) {
-            Err(Refusal::NoSuchKey) => None,
+        let current = match self.describe(path, String::new()) {
+            Err(StorageError::NoSuchKey) => None,
             object => Some(object?.etag),
         };
-        match (expected, there) {
-            (Expected::Presence | Expected::ETag(_), None) => Err(Refusal::NoSuchKey),
-            (Expected::Absence, Some(_)) => Err(Refusal::PreconditionFailed),
-            (Expected::ETag(wanted), Some(etag)) if *wanted != etag => Err(Refusal::PreconditionFailed),
-            _ => Ok(()),
-        }
-    }
-
-    fn lock(&self, path: &Path) -> std::sync::MutexGuard<'_, ()> {
-        let lock = self.hasher.hash_one(path) % LOCKS as u64;
-        self.locks[lock as usize].lock().unwrap_or_else(PoisonError::into_inner)
+        precondition.check(current.as_deref())
     }
 }
 
-fn missing(error: io::Error) -> Refusal {
-    if is_gone(&error) { Refusal::NoSuchKey } else { Refusal::Io(error) }
-}
-
-/// Renames a draft to its path, making the folders above it.
-fn rename(mut file: NamedTempFile, path: &Path) -> io::Result<()> {
-    for _ in 1..FOLDER_TRIES {
-        match file.persist(path) {
-            Ok(_) => return Ok(()),
-            Err(failed) if is_gone(&failed.error) => file = failed.file,
-            Err(failed) => return Err(failed.error),
-        }
-        match path.parent().map_or(Ok(()), fs::create_dir_all) {
-            // Another thread has made it and a third has pruned it since: as much as if it were gone.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists || is_gone(&error) => {}
-            made => made?,
-        }
-    }
-    file.persist(path).map(drop).map_err(|failed| failed.error)
-}
-
-/// Removes the folders that the removal of this file has left empty, but not the bucket's.
-fn remove_empty_parents(path: &Path, bucket_folder: &Path) {
-    for folder in path.ancestors().skip(1).take_while(|folder| *folder != bucket_folder) {
-        if fs::remove_dir(folder).is_err() {
-            return;
-        }
-    }
-}
-
-/// Removes a folder that holds nothing but empty folders.
-fn remove_empty(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_empty(&entry.path())?;
-        }
-    }
-    fs::remove_dir(folder)
+fn no_such_key_if_missing(error: io::Error) -> StorageError {
+    if is_not_found(&error) { StorageError::NoSuchKey } else { StorageError::Io(error) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A removal may prune a folder between the moment a put has made it and the moment it renames its file there.
-    #[test]
-    fn puts_and_removals_in_one_folder_do_not_trip_each_other() {
-        let bucket = tempfile::tempdir().unwrap();
-        let take_turns = &|writer: usize| {
-            let path = bucket.path().join(format!("deep/er/{writer}.jpg"));
-            for _ in 0..1000 {
-                rename(NamedTempFile::new_in(bucket.path()).unwrap(), &path).unwrap();
-                fs::remove_file(&path).unwrap();
-                remove_empty_parents(&path, bucket.path());
-            }
-        };
-        std::thread::scope(|scope| {
-            for writer in 0..4 {
-                scope.spawn(move || take_turns(writer));
-            }
-        });
-        assert_eq!(fs::read_dir(bucket.path()).unwrap().count(), 0);
+    fn open(data: &Path) -> ObjectFolder {
+        let state = data.join(".fruitvec");
+        fs::create_dir_all(&state).unwrap();
+        let lock = File::create(state.join("lock")).unwrap();
+        let objects = ObjectFolder::open(data, &state, lock).unwrap();
+        objects.buckets.create("photos").unwrap();
+        objects
+    }
+
+    fn put(
+        objects: &ObjectFolder,
+        bytes: &[u8],
+        precondition: &Precondition,
+    ) -> Result<Object, StorageError> {
+        let mut staged = objects.stage().unwrap();
+        staged.write(bytes).unwrap();
+        objects.put("photos", "a.jpg", staged, precondition, CreatedBy::Put)
     }
 
     #[test]
-    fn a_name_that_leads_out_of_the_data_is_no_bucket() {
+    fn a_bucket_name_does_not_give_access_to_the_servers_own_files() {
         let data = tempfile::tempdir().unwrap();
-        let own = data.path().join(".fruitvec");
-        fs::create_dir(&own).unwrap();
-        let store = Store::open(data.path(), &own, File::create(own.join("lock")).unwrap()).unwrap();
+        let objects = open(data.path());
         for name in ["..", ".fruitvec", "a/b", "", "A"] {
-            assert!(matches!(store.create_bucket(name), Err(Refusal::NoSuchBucket)), "{name}");
-            assert!(matches!(store.get(name, "lock"), Err(Refusal::NoSuchBucket)), "{name}");
+            assert!(matches!(objects.get(name, "lock"), Err(StorageError::NoSuchBucket)), "{name}");
         }
+    }
+
+    #[test]
+    fn one_of_several_concurrent_conditional_puts_succeeds() {
+        let data = tempfile::tempdir().unwrap();
+        let objects = open(data.path());
+        let successes: usize = std::thread::scope(|scope| {
+            let puts: Vec<_> = (0..8_u8)
+                .map(|writer| {
+                    let objects = &objects;
+                    scope.spawn(move || usize::from(put(objects, &[writer], &Precondition::IfAbsent).is_ok()))
+                })
+                .collect();
+            puts.into_iter().map(|put| put.join().unwrap()).sum()
+        });
+        assert_eq!(successes, 1);
+    }
+
+    #[test]
+    fn a_reader_keeps_the_version_that_it_opened() {
+        let data = tempfile::tempdir().unwrap();
+        let objects = open(data.path());
+        put(&objects, b"old", &Precondition::None).unwrap();
+        let (_, mut file) = objects.get("photos", "a.jpg").unwrap();
+        put(&objects, b"new", &Precondition::IfPresent).unwrap();
+        assert_eq!(io::read_to_string(&mut file).unwrap(), "old");
+        let (_, mut file) = objects.get("photos", "a.jpg").unwrap();
+        assert_eq!(io::read_to_string(&mut file).unwrap(), "new");
     }
 }

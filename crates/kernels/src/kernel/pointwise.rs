@@ -1,40 +1,43 @@
 //! The 1 × 1 convolution: a matrix product, tile by tile.
 //!
-//! A tile is the sums of a few pixels and one or two blocks of outputs, which stay in registers while all inputs go by:
-//! for each input the weights of the blocks are loaded, and each pixel's number of it is splatted and multiplied with them.
+//! A tile holds the sums of a few pixels for one or two blocks of outputs. The sums stay in
+//! registers for all inputs. For each input, the kernel loads the weights of the blocks, splats
+//! each pixel's number, and multiplies and adds.
 
 use std::ops::Range;
 
+use crate::kernel::pack::Matrix;
 use crate::lanes::{LANES, Lanes};
-use crate::pack::Matrix;
 use crate::simd::{Operation, Simd};
 
-/// A 1 × 1 convolution of some pixels in a row. A map has one plane for each block of channels, all of its pixels in one piece;
-/// the strides are from plane to plane.
-pub(crate) struct Pointwise<'a> {
+/// A 1 × 1 convolution of a run of consecutive pixels.
+///
+/// A map has one contiguous plane per channel block. The strides are the distances between planes.
+pub(crate) struct PointwisePixels<'a> {
     pub(crate) matrix: &'a Matrix,
-    /// The blocks of outputs that are wanted.
+    /// The output blocks to compute.
     pub(crate) blocks: Range<usize>,
     pub(crate) pixels: usize,
-    /// From the first pixel that is wanted, of the first plane.
+    /// Starts at the first pixel to read, in the first plane.
     pub(crate) input: &'a [Lanes],
     pub(crate) input_stride: usize,
-    /// From the first pixel that is wanted, of the first block that is wanted.
+    /// Starts at the first pixel to write, in the plane of the first block to compute.
     pub(crate) output: &'a mut [Lanes],
     pub(crate) output_stride: usize,
-    /// What is added at the end, laid out as the output is.
+    /// Added after the clamp. Laid out like the output.
     pub(crate) residual: Option<&'a [Lanes]>,
 }
 
-impl Operation for Pointwise<'_> {
+impl Operation for PointwisePixels<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let tiles = self.pixels.div_ceil(S::PIXELS);
+        let tiles = self.pixels.div_ceil(S::TILE_PIXELS);
         let mut block = self.blocks.start;
         while block < self.blocks.end {
-            let pair = S::BLOCKS == 2 && block + 1 < self.blocks.end;
+            let pair = S::TILE_BLOCKS == 2 && block + 1 < self.blocks.end;
             for tile in 0..tiles {
-                // Tiles as equal as can be: 49 pixels are 12 + 12 + 12 + 13, not 14 + 14 + 14 + 7.
+                // Tiles are as equal as possible: 49 pixels become 12 + 12 + 12 + 13, not 14 + 14 +
+                // 14 + 7.
                 let first = tile * self.pixels / tiles;
                 let count = (tile + 1) * self.pixels / tiles - first;
                 if pair {
@@ -48,14 +51,17 @@ impl Operation for Pointwise<'_> {
     }
 }
 
-impl Pointwise<'_> {
-    /// The tile of so many pixels, as code of its own for each count: only then are its sums in registers.
+impl PointwisePixels<'_> {
+    /// Computes a tile of `count` pixels.
+    ///
+    /// Each count is compiled separately. With a count unknown to the compiler, the sums would go
+    /// to memory.
     #[inline(always)]
     fn tile<S: Simd, const B: usize>(&mut self, simd: S, block: usize, first: usize, count: usize) {
         macro_rules! tile {
             ($($pixels:literal)*) => {
                 match count {
-                    $($pixels if $pixels <= S::PIXELS => self.sums::<S, $pixels, B>(simd, block, first),)*
+                    $($pixels if $pixels <= S::TILE_PIXELS => self.sums::<S, $pixels, B>(simd, block, first),)*
                     _ => unreachable!("a tile of {count} pixels"),
                 }
             };
@@ -63,6 +69,7 @@ impl Pointwise<'_> {
         tile!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
     }
 
+    /// Computes a tile of `P` pixels and `B` blocks.
     #[inline(always)]
     fn sums<S: Simd, const P: usize, const B: usize>(&mut self, simd: S, block: usize, first: usize) {
         let inputs = self.matrix.inputs;
@@ -70,6 +77,7 @@ impl Pointwise<'_> {
         let mut weights = [&self.matrix.weights[..0]; B];
         for b in 0..B {
             weights[b] = &self.matrix.weights[(block + b) * inputs..][..inputs];
+            // The sums start at the bias, which saves an addition at the end.
             let bias = simd.load(&self.matrix.bias[block + b], 0);
             for p in 0..P {
                 sums[p][b] = bias;
@@ -78,27 +86,29 @@ impl Pointwise<'_> {
         let mut plane = first;
         let mut input = 0;
         while input + LANES <= inputs {
-            let pixels = tile_of::<P>(&self.input[plane..]);
-            let mut some = [&[Lanes::ZERO; LANES]; B];
+            let pixels = first_chunk::<P>(&self.input[plane..]);
+            // With a length that the compiler knows, the lanes need no bounds checks.
+            let mut chunk = [&[Lanes::ZERO; LANES]; B];
             for b in 0..B {
-                some[b] = full(&weights[b][input..]);
+                chunk[b] = first_chunk(&weights[b][input..]);
             }
             for lane in 0..LANES {
-                multiply(simd, &mut sums, pixels, &some, lane);
+                load_and_accumulate(simd, &mut sums, pixels, &chunk, lane);
             }
             plane += self.input_stride;
             input += LANES;
         }
+        // The last input block may be partly filled. Its surplus channels are never read.
         if input < inputs {
-            let pixels = tile_of::<P>(&self.input[plane..]);
-            let mut some = [&[][..]; B];
+            let pixels = first_chunk::<P>(&self.input[plane..]);
+            let mut rest = [&[][..]; B];
             for b in 0..B {
-                some[b] = &weights[b][input..];
+                rest[b] = &weights[b][input..];
             }
             for lane in 0..(inputs - input).min(LANES) {
                 let mut loaded = [simd.splat(0.0); B];
                 for b in 0..B {
-                    loaded[b] = simd.load(&some[b][lane], 0);
+                    loaded[b] = simd.load(&rest[b][lane], 0);
                 }
                 accumulate(simd, &mut sums, pixels, loaded, lane);
             }
@@ -106,6 +116,7 @@ impl Pointwise<'_> {
         self.finish::<S, P, B>(simd, block, first, sums);
     }
 
+    /// Clamps the sums, adds the residual, and stores the result.
     #[inline(always)]
     fn finish<S: Simd, const P: usize, const B: usize>(
         &mut self,
@@ -127,8 +138,8 @@ impl Pointwise<'_> {
                 Some(residual) => {
                     let residual = &residual[at..][..P];
                     for p in 0..P {
-                        let held = simd.clamp(low, high, sums[p][b]);
-                        simd.store(&mut output[p], 0, simd.add(held, simd.load(&residual[p], 0)));
+                        let clamped = simd.clamp(low, high, sums[p][b]);
+                        simd.store(&mut output[p], 0, simd.add(clamped, simd.load(&residual[p], 0)));
                     }
                 }
             }
@@ -137,7 +148,7 @@ impl Pointwise<'_> {
 }
 
 #[inline(always)]
-fn multiply<S: Simd, const P: usize, const B: usize>(
+fn load_and_accumulate<S: Simd, const P: usize, const B: usize>(
     simd: S,
     sums: &mut [[S::Vector; B]; P],
     pixels: &[Lanes; P],
@@ -167,22 +178,16 @@ fn accumulate<S: Simd, const P: usize, const B: usize>(
     }
 }
 
-/// The first `P` pixels of a plane, their count known to the compiler.
-#[inline(always)]
-fn tile_of<const P: usize>(plane: &[Lanes]) -> &[Lanes; P] {
-    full(plane)
-}
-
-/// The first `N`. The caller has put no fewer there.
+/// Returns the first `N` elements, with a length that the compiler knows.
 #[inline(always)]
 #[allow(
     clippy::panic,
-    reason = "a slice that is too short is a bug of the plan, and stops as any index out of bounds does"
+    reason = "a slice that is too short is a bug in the plan, and panics like any index out of bounds"
 )]
-fn full<const N: usize>(lanes: &[Lanes]) -> &[Lanes; N] {
+fn first_chunk<const N: usize>(lanes: &[Lanes]) -> &[Lanes; N] {
     match lanes.first_chunk() {
         Some(chunk) => chunk,
-        None => panic!("{} lanes where {N} are read", lanes.len()),
+        None => panic!("{} lanes, but {N} are read", lanes.len()),
     }
 }
 
@@ -192,11 +197,12 @@ mod tests {
 
     use super::*;
     use crate::lanes::blocks;
-    use crate::layer::{Clamp, Pointwise as Layer, Size};
-    use crate::reference::{Map, paths, vectorize};
+    use crate::layer::{Clamp, Pointwise, Size};
+    use crate::reference::{Map, supported_isas, vectorize};
 
-    /// Some of the pixels of a map, some of the blocks; what is not asked for stays as it is.
-    fn assert_right(
+    /// Checks some pixels and blocks of a map against the reference. Everything else must stay
+    /// untouched.
+    fn assert_matches_reference(
         inputs: usize,
         outputs: usize,
         pixels: usize,
@@ -206,8 +212,8 @@ mod tests {
     ) {
         let size = Size { width: pixels + before, height: 1 };
         let clamp = if residual { Clamp::NONE } else { Clamp::RELU6 };
-        let layer = Layer::made_up(inputs, outputs, clamp, 7);
-        let (map, added) = (Map::made_up(inputs, size, 8), Map::made_up(outputs, size, 9));
+        let layer = Pointwise::random(inputs, outputs, clamp, 7);
+        let (map, added) = (Map::random(inputs, size, 8), Map::random(outputs, size, 9));
         let mut expected = layer.reference(&map);
         if residual {
             expected.numbers.iter_mut().zip(&added.numbers).for_each(|(number, added)| *number += added);
@@ -216,12 +222,12 @@ mod tests {
         let (map, added) = (map.lanes(), added.lanes());
         let first_block = first_block % matrix.blocks();
         let stride = size.pixels();
-        for path in paths() {
+        for isa in supported_isas() {
             let untouched = Lanes([77.0; LANES]);
             let mut output = vec![untouched; blocks(outputs) * stride];
             vectorize(
-                path,
-                Pointwise {
+                isa,
+                PointwisePixels {
                     matrix: &matrix,
                     blocks: first_block..matrix.blocks(),
                     pixels,
@@ -234,7 +240,7 @@ mod tests {
             );
             for (at, lanes) in output.iter_mut().enumerate() {
                 if at / stride < first_block || at % stride < before {
-                    assert_eq!(*lanes, untouched, "{path} wrote at {at}");
+                    assert_eq!(*lanes, untouched, "{isa} wrote at {at}");
                     for lane in 0..LANES {
                         let channel = at / stride * LANES + lane;
                         if channel < outputs {
@@ -243,21 +249,21 @@ mod tests {
                     }
                 }
             }
-            expected.assert_is(&output);
+            expected.assert_near(&output);
         }
     }
 
     #[test]
-    fn every_height_of_a_tile_is_right() {
+    fn every_tile_height_matches_the_reference() {
         for pixels in 1..=30 {
-            assert_right(20, 35, pixels, 0, false, 0);
+            assert_matches_reference(20, 35, pixels, 0, false, 0);
         }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn any_shape_is_the_plain_loop(
+        fn any_shape_matches_the_reference(
             inputs in 1usize..70,
             outputs in 1usize..70,
             pixels in 1usize..60,
@@ -265,18 +271,18 @@ mod tests {
             residual: bool,
             first_block in 0usize..5,
         ) {
-            assert_right(inputs, outputs, pixels, before, residual, first_block);
+            assert_matches_reference(inputs, outputs, pixels, before, residual, first_block);
         }
     }
 
     #[test]
-    fn what_is_not_a_number_comes_to_light() {
-        let layer = Layer::made_up(16, 16, Clamp::RELU6, 1);
+    fn nan_passes_through_the_clamp() {
+        let layer = Pointwise::random(16, 16, Clamp::RELU6, 1);
         let matrix = Matrix::pointwise(&layer, 16).unwrap();
-        for path in paths() {
+        for isa in supported_isas() {
             let mut output = [Lanes::ZERO];
             let input = [Lanes([f32::NAN; LANES])];
-            let pointwise = Pointwise {
+            let pointwise = PointwisePixels {
                 matrix: &matrix,
                 blocks: 0..1,
                 pixels: 1,
@@ -286,8 +292,8 @@ mod tests {
                 output_stride: 1,
                 residual: None,
             };
-            vectorize(path, pointwise);
-            assert!(output[0].0.iter().all(|number| number.is_nan()), "{path}: {output:?}");
+            vectorize(isa, pointwise);
+            assert!(output[0].0.iter().all(|number| number.is_nan()), "{isa}: {output:?}");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! The last layer: each channel's mean over all pixels.
+//! The last layer: the mean of each channel over all pixels.
 
 use crate::lanes::{LANES, Lanes};
 use crate::simd::{Operation, Simd};
 
-/// The mean of each channel of a map.
+/// Computes the mean of each channel of a map.
 pub(crate) struct Pool<'a> {
-    /// A plane for each block.
+    /// One plane per channel block.
     pub(crate) input: &'a [Lanes],
     pub(crate) pixels: usize,
-    /// One number for each channel.
+    /// One number per channel.
     pub(crate) means: &'a mut [f32],
 }
 

@@ -1,69 +1,75 @@
 //! The first layer: a 3 × 3 convolution of the picture.
 //!
-//! It is the matrix product of [`crate::pointwise`] again, with 27 inputs: three taps of three colours lie side by side in a row of
-//! pixels, so a tile reads nine numbers of each of three rows, and its next pixel begins two pixels on.
+//! It is the matrix product of [`crate::kernel::pointwise`] with 27 inputs. Three taps of three
+//! colours are adjacent in a row of pixels. So each output reads nine consecutive numbers from each
+//! of three rows, and the next output starts two pixels further right.
 
 use std::ops::Range;
 
+use crate::kernel::pack::{Matrix, STEM_INPUTS};
 use crate::lanes::Lanes;
 use crate::layer::Size;
-use crate::pack::{Matrix, STEM_INPUTS};
 use crate::simd::{Operation, Simd};
 
-/// Numbers from one output's first to the next one's: two pixels of three colours.
-const STEP: usize = 6;
-/// Numbers of one row that an output sees.
-const ACROSS: usize = 9;
-/// Numbers of one row that the widest tile sees, and some more: a round count.
+/// The distance between the inputs of adjacent outputs: two pixels of three colours.
+const OUTPUT_STEP: usize = 6;
+/// Numbers that an output reads from one row.
+const ROW_INPUTS: usize = 9;
+/// Numbers that the widest tile reads from one row, rounded up.
 const WINDOW: usize = 96;
 
-/// A stem of stride 2: its weights, and what becomes of a byte before it.
+/// A stem of stride 2: its weights, and the normalisation of the picture's bytes.
 #[derive(Debug)]
 pub(crate) struct Stem {
     pub(crate) matrix: Matrix,
     pub(crate) top: usize,
     pub(crate) left: usize,
-    /// Of a row of the picture: what is subtracted from each byte.
+    /// Subtracted from each byte of a picture row.
     pub(crate) mean: Vec<f32>,
-    /// Of a row of the picture: what each byte is then multiplied with.
+    /// Each byte of a picture row is then multiplied by this.
     pub(crate) scale: Vec<f32>,
 }
 
 impl Stem {
-    /// Numbers of a row, with zeros on both sides: what is left of the picture, and what the last tile's window reaches over it.
-    pub(crate) fn row_numbers(&self) -> usize {
+    /// Returns the length of a scratch row.
+    ///
+    /// It includes the padding on the left, and room on the right for the window of the last tile.
+    pub(crate) fn scratch_row_len(&self) -> usize {
         3 * self.left + self.mean.len() + WINDOW
     }
 }
 
-/// A stem that makes some rows.
-pub(crate) struct Rows<'a> {
+/// A stem convolution of some rows.
+pub(crate) struct StemRows<'a> {
     pub(crate) stem: &'a Stem,
     pub(crate) picture: &'a [u8],
-    /// Pixels along each side of the picture.
+    /// The side of the picture, in pixels.
     pub(crate) side: usize,
-    /// The rows of the output that are wanted.
+    /// The output rows to compute.
     pub(crate) rows: Range<usize>,
-    /// Three rows of numbers.
+    /// Three rows of [`Stem::scratch_row_len`] numbers. Nothing writes to the padding, so it must
+    /// be zero.
     pub(crate) scratch: &'a mut [f32],
-    /// A plane for each block, of `ring` rows.
+    /// One plane of `ring` rows per channel block.
     pub(crate) output: &'a mut [Lanes],
     pub(crate) output_stride: usize,
     pub(crate) output_size: Size,
-    /// As in [`crate::depthwise::Depthwise`].
+    /// Rows per output plane, as in [`crate::kernel::depthwise::Depthwise`].
     pub(crate) ring: usize,
 }
 
-impl Operation for Rows<'_> {
+impl Operation for StemRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        const { assert!((S::PIXELS - 1) * STEP + ACROSS <= WINDOW) };
-        let tiles = self.output_size.width.div_ceil(S::PIXELS);
+        const { assert!((S::TILE_PIXELS - 1) * OUTPUT_STEP + ROW_INPUTS <= WINDOW) };
+        let tiles = self.output_size.width.div_ceil(S::TILE_PIXELS);
         for row in self.rows.clone() {
-            self.fill(row);
-            for block in (0..self.stem.matrix.blocks()).step_by(S::BLOCKS) {
-                let pair = S::BLOCKS == 2 && block + 1 < self.stem.matrix.blocks();
+            // Once per row, because all tiles and blocks of the row read these numbers.
+            self.normalise(row);
+            for block in (0..self.stem.matrix.blocks()).step_by(S::TILE_BLOCKS) {
+                let pair = S::TILE_BLOCKS == 2 && block + 1 < self.stem.matrix.blocks();
                 for tile in 0..tiles {
+                    // As equal as possible, like the tiles of the pointwise.
                     let first = tile * self.output_size.width / tiles;
                     let count = (tile + 1) * self.output_size.width / tiles - first;
                     if pair {
@@ -77,18 +83,20 @@ impl Operation for Rows<'_> {
     }
 }
 
-impl Rows<'_> {
-    /// The three rows of the picture that a row of the output sees, as numbers; zeros above and below it.
+impl StemRows<'_> {
+    /// Normalises the three picture rows that an output row reads. Rows outside the picture become
+    /// zeros.
     #[inline(always)]
-    fn fill(&mut self, row: usize) {
-        let (bytes, before) = (3 * self.side, 3 * self.stem.left);
-        for (tap, numbers) in self.scratch.chunks_exact_mut(self.stem.row_numbers()).enumerate() {
+    fn normalise(&mut self, row: usize) {
+        let (row_bytes, padding) = (3 * self.side, 3 * self.stem.left);
+        for (tap, numbers) in self.scratch.chunks_exact_mut(self.stem.scratch_row_len()).enumerate() {
+            // Rows above the picture wrap around to huge numbers, as in the depthwise.
             let from = (2 * row + tap).wrapping_sub(self.stem.top);
-            let numbers = &mut numbers[before..][..bytes];
+            let numbers = &mut numbers[padding..][..row_bytes];
             if from < self.side {
-                let pixels = &self.picture[from * bytes..][..bytes];
-                let of_a_row = self.stem.mean.iter().zip(&self.stem.scale);
-                for ((number, byte), (mean, scale)) in numbers.iter_mut().zip(pixels).zip(of_a_row) {
+                let pixels = &self.picture[from * row_bytes..][..row_bytes];
+                let normalisation = self.stem.mean.iter().zip(&self.stem.scale);
+                for ((number, byte), (mean, scale)) in numbers.iter_mut().zip(pixels).zip(normalisation) {
                     *number = (f32::from(*byte) - mean) * scale;
                 }
             } else {
@@ -97,6 +105,8 @@ impl Rows<'_> {
         }
     }
 
+    /// Computes a tile of `count` pixels. Each count is compiled separately, as in
+    /// [`crate::kernel::pointwise`].
     #[inline(always)]
     fn tile<S: Simd, const B: usize>(
         &mut self,
@@ -109,7 +119,7 @@ impl Rows<'_> {
         macro_rules! tile {
             ($($pixels:literal)*) => {
                 match count {
-                    $($pixels if $pixels <= S::PIXELS => self.sums::<S, $pixels, B>(simd, row, block, first),)*
+                    $($pixels if $pixels <= S::TILE_PIXELS => self.sums::<S, $pixels, B>(simd, row, block, first),)*
                     _ => unreachable!("a tile of {count} pixels"),
                 }
             };
@@ -117,6 +127,7 @@ impl Rows<'_> {
         tile!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
     }
 
+    /// Computes a tile of `P` pixels and `B` blocks.
     #[inline(always)]
     fn sums<S: Simd, const P: usize, const B: usize>(
         &mut self,
@@ -135,18 +146,19 @@ impl Rows<'_> {
                 sums[p][b] = bias;
             }
         }
-        let row_numbers = self.stem.row_numbers();
-        // A count that the compiler does not know: unrolled as a whole, nine inputs would take the registers of the sums.
-        let across = std::hint::black_box(ACROSS).min(ACROSS);
+        let row_len = self.stem.scratch_row_len();
+        // Hides the count from the compiler. It would unroll all nine inputs, and their weights
+        // would take the registers of the sums.
+        let row_inputs = std::hint::black_box(ROW_INPUTS).min(ROW_INPUTS);
         for tap in 0..3 {
-            let numbers = window(&self.scratch[tap * row_numbers + first * STEP..]);
-            for input in 0..across {
+            let numbers = window(&self.scratch[tap * row_len + first * OUTPUT_STEP..]);
+            for input in 0..row_inputs {
                 let mut loaded = [simd.splat(0.0); B];
                 for b in 0..B {
-                    loaded[b] = simd.load(&weights[b][tap * ACROSS + input], 0);
+                    loaded[b] = simd.load(&weights[b][tap * ROW_INPUTS + input], 0);
                 }
                 for p in 0..P {
-                    let number = simd.splat(numbers[p * STEP + input]);
+                    let number = simd.splat(numbers[p * OUTPUT_STEP + input]);
                     for b in 0..B {
                         sums[p][b] = simd.mul_add(number, loaded[b], sums[p][b]);
                     }
@@ -164,49 +176,15 @@ impl Rows<'_> {
     }
 }
 
+/// Returns the first `WINDOW` numbers, with a length that the compiler knows.
 #[inline(always)]
 #[allow(
     clippy::panic,
-    reason = "a row that is too short is a bug of the plan, and stops as any index out of bounds does"
+    reason = "a row that is too short is a bug in the plan, and panics like any index out of bounds"
 )]
 fn window(numbers: &[f32]) -> &[f32; WINDOW] {
     match numbers.first_chunk() {
         Some(window) => window,
-        None => panic!("{} numbers where {WINDOW} are read", numbers.len()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use crate::layer::{Filter, Layer, Padding};
-    use crate::network::Network;
-    use crate::reference::{embedding, numbers, paths};
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(100))]
-        /// With the depthwise and the project that it must have behind it: each lets one tap and one channel through.
-        #[test]
-        fn any_shape_is_the_plain_loop(outputs in 1usize..50, side in 1usize..70, behind: bool, seed: u64) {
-            let padding = if behind { Padding::BEHIND } else { Padding::AROUND };
-            let mut stem = Filter::made_up(outputs, 3, 2, padding, seed);
-            stem.clamp = crate::Clamp::RELU;
-            let mut depthwise = Filter::made_up(outputs, 1, 1, Padding::AROUND, seed);
-            depthwise.weights.iter_mut().enumerate().for_each(|(at, weight)| *weight = f32::from(at % 9 == 4));
-            let mut project = crate::Pointwise::made_up(outputs, outputs, crate::Clamp::NONE, seed);
-            project.weights.iter_mut().enumerate().for_each(|(at, weight)| *weight = f32::from(at % (outputs + 1) == 0));
-            let layers = [Layer::Stem(stem), Layer::Depthwise(depthwise), Layer::Pointwise(project)];
-            let picture: Vec<u8> = numbers(3 * side * side, 128.0, seed).iter().map(|x| (x + 128.0) as u8).collect();
-            let (mean, std) = ([100.0, 127.5, 3.25], [50.0, 127.5, 63.0]);
-            for path in paths() {
-                let Ok(network) = Network::compile(&layers, side, mean, std, path) else { continue };
-                let found = network.embed(&picture, &mut network.scratch());
-                let expected = embedding(&layers, &picture, side, mean, std);
-                for (found, expected) in found.iter().zip(&expected) {
-                    prop_assert!((found - expected).abs() <= 1e-4 * (1.0 + expected.abs()), "{path}: {found}, not {expected}");
-                }
-            }
-        }
+        None => panic!("{} numbers, but {WINDOW} are read", numbers.len()),
     }
 }

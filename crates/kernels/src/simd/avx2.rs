@@ -1,5 +1,5 @@
-//! Sixteen numbers in two registers of AVX2, with fused multiply-add.
-#![allow(unsafe_code, reason = "the machine's own instructions")]
+//! Sixteen numbers in two AVX2 registers, with fused multiply-add.
+#![allow(unsafe_code, reason = "calls CPU intrinsics")]
 
 use std::arch::x86_64::{
     __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_load_ps, _mm256_max_ps, _mm256_min_ps, _mm256_set1_ps,
@@ -9,36 +9,38 @@ use std::arch::x86_64::{
 use super::{Arithmetic, Operation, Simd};
 use crate::lanes::Lanes;
 
-/// A machine with AVX2 and FMA. There is no value of this type on any other.
+/// Proof that the machine supports AVX2 and FMA. No value of this type exists on other machines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx2(());
 
 impl Avx2 {
     pub(crate) fn detect() -> Option<Self> {
-        let has = std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
-        has.then_some(Self(()))
+        let supported =
+            std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+        supported.then_some(Self(()))
     }
 }
 
-/// The same machine, half of the sixteen numbers at a time.
+/// The same proof, for arithmetic on half of the sixteen numbers at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Half(Avx2);
 
-// SAFETY, of every block below: the instructions need AVX2 and FMA, and `self` is proof of them. Those that touch memory
-// read and write the first or the last 32 of the 64 bytes of a `Lanes`, which is borrowed, of that size, and aligned to it.
-#[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+// SAFETY, for every block below: the instructions need AVX2 and FMA, and `self` proves that the
+// machine has them. Loads and stores touch the first or the last 32 bytes of a borrowed `Lanes`,
+// which has 64 bytes and is aligned to 64.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one comment covers all blocks")]
 impl Arithmetic for Half {
     type Vector = __m256;
-    const PARTS: usize = 2;
+    const REGISTERS: usize = 2;
 
     #[inline(always)]
-    fn load(self, from: &Lanes, part: usize) -> __m256 {
-        unsafe { _mm256_load_ps(from.0.as_ptr().add(8 * (part & 1))) }
+    fn load(self, from: &Lanes, register: usize) -> __m256 {
+        unsafe { _mm256_load_ps(from.0.as_ptr().add(8 * (register & 1))) }
     }
 
     #[inline(always)]
-    fn store(self, to: &mut Lanes, part: usize, vector: __m256) {
-        unsafe { _mm256_store_ps(to.0.as_mut_ptr().add(8 * (part & 1)), vector) }
+    fn store(self, to: &mut Lanes, register: usize, vector: __m256) {
+        unsafe { _mm256_store_ps(to.0.as_mut_ptr().add(8 * (register & 1)), vector) }
     }
 
     #[inline(always)]
@@ -58,15 +60,15 @@ impl Arithmetic for Half {
 
     #[inline(always)]
     fn clamp(self, low: __m256, high: __m256, vector: __m256) -> __m256 {
-        // Of two operands of which one is not a number, these give the second.
+        // If either operand is NaN, these instructions return the second one: the vector's.
         unsafe { _mm256_min_ps(high, _mm256_max_ps(low, vector)) }
     }
 }
 
-/// The first eight numbers and the last.
+/// Two vectors: the first eight numbers and the last eight.
 impl Arithmetic for Avx2 {
     type Vector = [__m256; 2];
-    const PARTS: usize = 1;
+    const REGISTERS: usize = 1;
 
     #[inline(always)]
     fn load(self, from: &Lanes, _: usize) -> Self::Vector {
@@ -102,10 +104,10 @@ impl Arithmetic for Avx2 {
 
 impl Simd for Avx2 {
     type Narrow = Half;
-    // 12 sums, two weights and a pixel: 15 of 16 registers.
-    const PIXELS: usize = 6;
-    const BLOCKS: usize = 1;
-    const MANY: bool = false;
+    // 12 sums, two weights and a pixel take 15 of 16 registers.
+    const TILE_PIXELS: usize = 6;
+    const TILE_BLOCKS: usize = 1;
+    const SLIDING_WINDOW: bool = false;
 
     #[inline(always)]
     fn narrow(self) -> Half {
@@ -114,12 +116,12 @@ impl Simd for Avx2 {
 
     #[inline]
     fn vectorize(self, operation: impl Operation) {
-        // SAFETY: `self` is proof of AVX2 and FMA.
-        unsafe { within(self, operation) }
+        // SAFETY: `self` proves that the machine supports AVX2 and FMA.
+        unsafe { run_with_features(self, operation) }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn within(simd: Avx2, operation: impl Operation) {
+fn run_with_features(simd: Avx2, operation: impl Operation) {
     operation.run(simd);
 }

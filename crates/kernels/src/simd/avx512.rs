@@ -1,5 +1,5 @@
-//! Sixteen numbers in one register of AVX-512.
-#![allow(unsafe_code, reason = "the machine's own instructions")]
+//! Sixteen numbers in one AVX-512 register.
+#![allow(unsafe_code, reason = "calls CPU intrinsics")]
 
 use std::arch::x86_64::{
     __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_load_ps, _mm512_max_ps, _mm512_min_ps, _mm512_set1_ps,
@@ -9,7 +9,7 @@ use std::arch::x86_64::{
 use super::{Arithmetic, Operation, Simd};
 use crate::lanes::Lanes;
 
-/// A machine with AVX-512. There is no value of this type on any other.
+/// Proof that the machine supports AVX-512F. No value of this type exists on other machines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx512(());
 
@@ -19,12 +19,13 @@ impl Avx512 {
     }
 }
 
-// SAFETY, of every block below: the instructions need AVX-512F, and `self` is proof of it. The two that touch memory
-// read and write the 64 bytes of a `Lanes`, which is borrowed, of that size, and aligned to it.
-#[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+// SAFETY, for every block below: the instructions need AVX-512F, and `self` proves that the machine
+// has it. The load and the store touch the 64 bytes of a borrowed `Lanes`, which has that size and
+// alignment.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one comment covers all blocks")]
 impl Arithmetic for Avx512 {
     type Vector = __m512;
-    const PARTS: usize = 1;
+    const REGISTERS: usize = 1;
 
     #[inline(always)]
     fn load(self, from: &Lanes, _: usize) -> __m512 {
@@ -53,17 +54,17 @@ impl Arithmetic for Avx512 {
 
     #[inline(always)]
     fn clamp(self, low: __m512, high: __m512, vector: __m512) -> __m512 {
-        // Of two operands of which one is not a number, these give the second.
+        // If either operand is NaN, these instructions return the second one: the vector's.
         unsafe { _mm512_min_ps(high, _mm512_max_ps(low, vector)) }
     }
 }
 
 impl Simd for Avx512 {
     type Narrow = Self;
-    // 28 sums, two weights and a pixel: 31 of 32 registers.
-    const PIXELS: usize = 14;
-    const BLOCKS: usize = 2;
-    const MANY: bool = true;
+    // 28 sums, two weights and a pixel take 31 of 32 registers.
+    const TILE_PIXELS: usize = 14;
+    const TILE_BLOCKS: usize = 2;
+    const SLIDING_WINDOW: bool = true;
 
     #[inline(always)]
     fn narrow(self) -> Self {
@@ -72,12 +73,12 @@ impl Simd for Avx512 {
 
     #[inline]
     fn vectorize(self, operation: impl Operation) {
-        // SAFETY: `self` is proof of AVX-512F.
-        unsafe { within(self, operation) }
+        // SAFETY: `self` proves that the machine supports AVX-512F.
+        unsafe { run_with_features(self, operation) }
     }
 }
 
 #[target_feature(enable = "avx512f")]
-fn within(simd: Avx512, operation: impl Operation) {
+fn run_with_features(simd: Avx512, operation: impl Operation) {
     operation.run(simd);
 }

@@ -1,20 +1,21 @@
-//! Numbers in arrays: the compiler makes of them what the target has.
+//! Sixteen numbers in an array, which the compiler vectorises for the target.
 
 use super::{Arithmetic, Operation, Simd};
 use crate::lanes::{LANES, Lanes};
 
-/// Any machine.
+/// Supported by every machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portable;
 
-/// Whether multiplying and adding at once is an instruction of the target; else it would be a call.
+/// Whether the target has a fused multiply-add instruction. Without one, `f32::mul_add` is a slow
+/// library call.
 const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
 type Sixteen = [f32; LANES];
 
 impl Arithmetic for Portable {
     type Vector = Sixteen;
-    const PARTS: usize = 1;
+    const REGISTERS: usize = 1;
 
     #[inline(always)]
     fn load(self, from: &Lanes, _: usize) -> Sixteen {
@@ -51,22 +52,23 @@ impl Arithmetic for Portable {
 
     #[inline(always)]
     fn clamp(self, low: Sixteen, high: Sixteen, vector: Sixteen) -> Sixteen {
-        let mut held = vector;
+        let mut clamped = vector;
         for lane in 0..LANES {
-            held[lane] = if held[lane] < low[lane] { low[lane] } else { held[lane] };
-            held[lane] = if held[lane] > high[lane] { high[lane] } else { held[lane] };
+            clamped[lane] = if clamped[lane] < low[lane] { low[lane] } else { clamped[lane] };
+            clamped[lane] = if clamped[lane] > high[lane] { high[lane] } else { clamped[lane] };
         }
-        held
+        clamped
     }
 }
 
 impl Simd for Portable {
-    // Four numbers at a time would be best for a depthwise, but then the compiler takes every fourth pixel of a row together.
+    // Four numbers at a time would suit the depthwise best, but then the compiler vectorises across
+    // pixels instead: it combines every fourth pixel of a row.
     type Narrow = Self;
-    // Of four numbers to a register: 8 sums of x86's 16, or 24 of Arm's 32.
-    const PIXELS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
-    const BLOCKS: usize = 1;
-    const MANY: bool = false;
+    // With four numbers per register, the sums take 8 of x86's 16 registers, or 24 of Arm's 32.
+    const TILE_PIXELS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+    const TILE_BLOCKS: usize = 1;
+    const SLIDING_WINDOW: bool = false;
 
     #[inline(always)]
     fn narrow(self) -> Self {
@@ -75,11 +77,12 @@ impl Simd for Portable {
 
     #[inline]
     fn vectorize(self, operation: impl Operation) {
-        within(self, operation);
+        run(self, operation);
     }
 }
 
+// Never inlined, so that each kernel is compiled as one function, as on the other instruction sets.
 #[inline(never)]
-fn within(simd: Portable, operation: impl Operation) {
+fn run(simd: Portable, operation: impl Operation) {
     operation.run(simd);
 }

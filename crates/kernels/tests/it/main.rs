@@ -1,4 +1,4 @@
-//! What the tests of one kernel can't see: what the whole network does with memory.
+//! Tests of whole networks' memory use, which the kernels' own tests can't see.
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::panic)]
 
 mod allocations;

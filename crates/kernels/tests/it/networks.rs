@@ -1,21 +1,21 @@
-//! Networks of any shape, for tests that need no particular weights.
+//! Networks of any shape, for tests that don't depend on the weights.
 
 use fruitvec_kernels::{Clamp, Filter, Layer, Padding, Pointwise};
 
-/// Every kind of step; a residual; both kinds of padding.
+/// Returns layers that cover every kind of step, a residual, and both kinds of padding.
 pub(crate) fn layers(stem: usize, wide: usize, outputs: usize, last: usize) -> Vec<Layer> {
     vec![
-        Layer::Stem(filter(stem, 27, 2, Padding::BEHIND)),
-        Layer::Depthwise(filter(stem, 9, 1, Padding::AROUND)),
+        Layer::Stem(filter(stem, 27, 2, Padding::BOTTOM_RIGHT)),
+        Layer::Depthwise(filter(stem, 9, 1, Padding::ALL_SIDES)),
         Layer::Pointwise(pointwise(stem, outputs)),
         Layer::Pointwise(pointwise(outputs, wide)),
-        Layer::Depthwise(filter(wide, 9, 1, Padding::AROUND)),
+        Layer::Depthwise(filter(wide, 9, 1, Padding::ALL_SIDES)),
         Layer::Pointwise(pointwise(wide, outputs)),
         Layer::Add(2),
         Layer::Pointwise(pointwise(outputs, wide)),
-        Layer::Depthwise(filter(wide, 9, 2, Padding::AROUND)),
+        Layer::Depthwise(filter(wide, 9, 2, Padding::ALL_SIDES)),
         Layer::Pointwise(pointwise(wide, outputs)),
-        Layer::Depthwise(filter(outputs, 9, 1, Padding::AROUND)),
+        Layer::Depthwise(filter(outputs, 9, 1, Padding::ALL_SIDES)),
         Layer::Pointwise(pointwise(outputs, last)),
         Layer::Pointwise(pointwise(last, last)),
     ]

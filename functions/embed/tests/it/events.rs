@@ -1,12 +1,12 @@
-//! The files of `events/`: what each says, and that each is told of.
+//! Tests that each file of `events/` parses as expected and is documented.
 
 use std::collections::BTreeSet;
 
-use fruitvec::event::{Change, Delivery, Invocation, invocation};
+use fruitvec::contract::event::{Change, Delivery, Invocation, invocation};
 
 use crate::world::{PHOTOS, event, repository};
 
-/// With a space, a plus, a per cent sign and an accent.
+/// A key with a space, a plus, a per cent sign and an accent.
 const APPLE: &str = "photos/Pomme Golden+Rouge/100% mûre.jpg";
 const KIWI: &str = "photos/Kiwi/panorama #1.png";
 const MANGO: &str = "photos/Mangue/côté gauche.jpg";
@@ -15,7 +15,7 @@ const UPLOAD: &str = "uploads/2026-11-24/01KAVX3Y2ZJ8Q0R5T7W9ABCDEF.jpg";
 const CREATED: Change = Change::Created;
 const REMOVED: Change = Change::Removed;
 
-/// An event file and the deliveries in it.
+/// An event file and its deliveries.
 type File = (&'static str, &'static [(&'static str, Change)]);
 
 const EVENTS: &[File] = &[
@@ -36,7 +36,7 @@ const EVENTS: &[File] = &[
     ("eventbridge-tagging", &[]),
 ];
 
-/// A batch and, for each message in it, how often it was received and what is in it; none where that can't be read.
+/// A batch, with the receive count and the deliveries of each message. An invalid message has none.
 type Batch = (&'static str, &'static [(u32, Option<&'static [(&'static str, Change)]>)]);
 
 const BATCHES: &[Batch] = &[
@@ -49,43 +49,53 @@ const BATCHES: &[Batch] = &[
     ("sqs-eventbridge", &[(1, Some(&[(APPLE, CREATED)]))]),
 ];
 
-fn said(deliveries: &[Delivery]) -> Vec<(&str, Change)> {
+fn changes(deliveries: &[Delivery]) -> Vec<(&str, Change)> {
     assert!(deliveries.iter().all(|delivery| delivery.bucket == PHOTOS));
     deliveries.iter().map(|delivery| (delivery.key.as_str(), delivery.change)).collect()
 }
 
-fn names(ours: impl Fn(&str) -> bool) -> BTreeSet<String> {
+fn names(filter: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let files = std::fs::read_dir(repository("events")).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).filter(|name| ours(name)).collect()
+    names
+        .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| filter(name))
+        .collect()
 }
 
 #[test]
-fn every_event_file_says_what_it_is_named_for() {
-    for (name, wanted) in EVENTS {
+fn every_event_file_parses_as_expected() {
+    for (name, expected) in EVENTS {
         let Invocation::Deliveries(deliveries) = invocation(&event(name)).unwrap() else {
-            panic!("{name} is no event of S3")
+            panic!("{name} is not an S3 event")
         };
-        assert_eq!(said(&deliveries), *wanted, "{name}");
+        assert_eq!(changes(&deliveries), *expected, "{name}");
     }
-    for (name, wanted) in BATCHES {
+    for (name, expected) in BATCHES {
         let Invocation::Messages(messages) = invocation(&event(name)).unwrap() else {
-            panic!("{name} is no batch")
+            panic!("{name} is not a batch")
         };
         let found: Vec<_> = messages
             .iter()
-            .map(|message| (message.receive_count, message.deliveries.as_ref().ok().map(|found| said(found))))
+            .map(|message| {
+                (message.receive_count, message.deliveries.as_ref().ok().map(|found| changes(found)))
+            })
             .collect();
-        let wanted: Vec<_> = wanted.iter().map(|(count, found)| (*count, found.map(<[_]>::to_vec))).collect();
-        assert_eq!(found, wanted, "{name}");
+        let expected: Vec<_> =
+            expected.iter().map(|(count, found)| (*count, found.map(<[_]>::to_vec))).collect();
+        assert_eq!(found, expected, "{name}");
     }
     let known = EVENTS.iter().map(|(name, _)| *name).chain(BATCHES.iter().map(|(name, _)| *name));
-    let ours = |name: &str| !name.starts_with("upload-") && !name.starts_with("launch-");
-    assert_eq!(known.map(str::to_owned).collect::<BTreeSet<_>>(), names(ours), "a file that no test uses");
+    let is_for_embed = |name: &str| !name.starts_with("upload-") && !name.starts_with("launch-");
+    assert_eq!(
+        known.map(str::to_owned).collect::<BTreeSet<_>>(),
+        names(is_for_embed),
+        "a file without a test"
+    );
 }
 
 #[test]
-fn every_event_file_is_named_in_the_readme_with_the_line_that_plays_it() {
+fn the_readme_lists_every_event_file_with_its_command() {
     let readme = std::fs::read_to_string(repository("events/README.md")).unwrap();
     for name in names(|_| true) {
         let function =
@@ -99,13 +109,13 @@ fn every_event_file_is_named_in_the_readme_with_the_line_that_plays_it() {
     }
 }
 
-/// A name in the README whose file is gone misleads as much as a file without a name.
+/// A listed file that does not exist misleads as much as an unlisted file.
 #[test]
-fn the_readme_names_no_file_that_is_not_there() {
+fn the_readme_lists_only_existing_files() {
     let readme = std::fs::read_to_string(repository("events/README.md")).unwrap();
     let known = names(|_| true);
     let named = readme.split("--data-file events/").skip(1).map(|rest| rest.split(".json").next().unwrap());
     for name in named {
-        assert!(known.contains(name), "events/README.md names {name}.json, which is not there");
+        assert!(known.contains(name), "events/README.md names {name}.json, which does not exist");
     }
 }

@@ -1,10 +1,10 @@
-//! The whole program: events in, objects in S3, answers and log lines out.
+//! Tests the whole program: its responses, its log, and the objects that it writes to S3.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use fruitvec::config::RESULTS_BUCKET;
-use fruitvec::photo::PhotoId;
+use fruitvec::contract::photo::PhotoId;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,12 +18,13 @@ const KIWI: &str = "photos/Kiwi/panorama #1.png";
 const MANGO: &str = "photos/Mangue/côté gauche.jpg";
 const UPLOAD: &str = "uploads/2026-11-24/01KAVX3Y2ZJ8Q0R5T7W9ABCDEF.jpg";
 
-/// What the queue is told when it may delete everything.
+/// Returns the response after which SQS deletes all messages.
 fn all_done() -> Value {
     json!({ "batchItemFailures": [] })
 }
 
-/// An event of an event file that happens now: removals hide what is older than they are.
+/// Returns an event file with the current time.
+// A removal only hides photos that are older than it.
 fn event_now(name: &str) -> String {
     let mut event: Value = serde_json::from_str(&event(name)).unwrap();
     let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
@@ -33,7 +34,7 @@ fn event_now(name: &str) -> String {
     event.to_string()
 }
 
-/// A message of a queue about a put.
+/// Returns an SQS message with a put notification.
 fn message(id: &str, key: &str, receive_count: u32) -> Value {
     let key = key.replace('%', "%25").replace('+', "%2B").replace(' ', "+");
     let body = json!({ "Records": [{
@@ -58,7 +59,7 @@ async fn a_put_becomes_a_row_a_log_line_and_metrics() {
     assert_eq!((row.width, row.height, row.photo.label()), (32, 32, Some("Pomme Golden+Rouge")));
     assert_eq!(row.embedding.len(), 1280);
 
-    let (metrics, lines) = function.told();
+    let (metrics, lines) = function.reported();
     assert_eq!((&metrics["function"], &metrics["embedded"]), (&json!("embed"), &json!(1.0)));
     for name in ["init_ms", "fetch_ms", "decode_ms", "embed_ms", "write_ms"] {
         assert!(metrics[name].as_f64().is_some_and(|time| time > 0.0), "{name}: {metrics}");
@@ -75,38 +76,39 @@ async fn a_put_becomes_a_row_a_log_line_and_metrics() {
     let part = world.results("embeddings/").await;
     assert_eq!(line["part"], json!(part[0]));
 
-    // The same again, over EventBridge: nothing is written, and starting is told of once.
+    // A redelivery through EventBridge writes nothing, and the start is reported only once.
     assert_eq!(function.invoke(&event("eventbridge-created")), Ok(json!({ "already_there": 1 })));
-    let (metrics, _) = function.told();
+    let (metrics, _) = function.reported();
     assert_eq!((&metrics["already_there"], &metrics["init_ms"]), (&json!(1.0), &Value::Null));
     assert_eq!(world.results("embeddings/").await, part);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_way_a_photo_came_it_is_embedded() {
+async fn a_photo_is_embedded_for_every_kind_of_event() {
     let world = World::start().await;
-    let ways = [
+    let cases = [
         ("s3-multipart", KIWI, "palette.png", Some("Kiwi")),
         ("s3-copy", MANGO, "cmyk.jpg", Some("Mangue")),
         ("s3-upload", UPLOAD, "lossy.webp", None),
         ("eventbridge-created", APPLE, "one_bit.tif", Some("Pomme Golden+Rouge")),
     ];
     let function = world.function();
-    for (name, key, picture, _) in ways {
+    for (name, key, picture, _) in cases {
         world.put(key, photo(picture)).await;
         assert_eq!(function.invoke(&event(name)), Ok(json!({ "embedded": 1 })), "{name}");
     }
     assert_eq!(function.invoke(&event("sqs-eventbridge")), Ok(all_done()));
     let current = world.current().await;
-    assert_eq!(current.len(), ways.len());
-    for (_, key, _, label) in ways {
+    assert_eq!(current.len(), cases.len());
+    for (_, key, _, label) in cases {
         assert_eq!(current[key].photo.label(), label, "{key}");
     }
 }
 
-/// There is a photo whose key one gets by decoding what EventBridge did not encode.
+/// Decoding this event's key, which EventBridge does not encode, gives the key of an existing
+/// photo.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_of_eventbridge_is_taken_as_it_is() {
+async fn an_eventbridge_key_is_not_decoded() {
     let world = World::start().await;
     world.put(APPLE, photo("progressive.jpg")).await;
     let function = world.function();
@@ -115,7 +117,7 @@ async fn a_key_of_eventbridge_is_taken_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_asks_for_no_work_is_acknowledged() {
+async fn events_without_work_are_acknowledged() {
     let world = World::start().await;
     world.put("photos/Figue de Barbarie/", Vec::new()).await;
     let function = world.function();
@@ -128,14 +130,14 @@ async fn what_asks_for_no_work_is_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_is_really_gone_is_hidden() {
+async fn a_removal_hides_a_photo_only_if_its_key_is_gone() {
     let world = World::start().await;
     let function = world.function();
     for (name, key) in [("s3-put", APPLE), ("s3-multipart", KIWI), ("s3-upload", UPLOAD)] {
         world.put(key, photo("progressive.jpg")).await;
         function.invoke(&event(name)).unwrap();
     }
-    // An old version went, or a delete marker was undone: the photo is there.
+    // An old version or a delete marker was deleted, so the photo still exists.
     for name in ["s3-delete", "s3-delete-marker", "eventbridge-deleted"] {
         assert_eq!(function.invoke(&event_now(name)), Ok(json!({ "still_there": 1 })), "{name}");
     }
@@ -154,8 +156,8 @@ async fn only_what_is_really_gone_is_hidden() {
     }
     assert!(world.current().await.is_empty());
 
-    // An event that is older than the photo hides nothing of it. S3 dates objects in whole seconds: what is put in the very second of
-    // a removal is told from what was removed by the next backfill only.
+    // An event that is older than the photo does not hide it. S3 dates objects in whole seconds. If
+    // a photo is put in the same second as a removal, only the next backfill can distinguish them.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     world.put(APPLE, photo("progressive.jpg")).await;
     assert_eq!(function.invoke(&event("s3-put")), Ok(json!({ "embedded": 1 })));
@@ -164,7 +166,7 @@ async fn only_what_is_really_gone_is_hidden() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_batch_only_the_bad_messages_fail() {
+async fn only_the_bad_messages_of_a_batch_fail() {
     let world = World::start().await;
     world.put(APPLE, photo("progressive.jpg")).await;
     let function = world.function();
@@ -174,12 +176,12 @@ async fn of_a_batch_only_the_bad_messages_fail() {
     ] });
     assert_eq!(function.invoke(&event("sqs-mixed")), Ok(failures));
     assert!(world.current().await.contains_key(APPLE));
-    let (metrics, _) = function.told();
+    let (metrics, _) = function.reported();
     assert_eq!((&metrics["embedded"], &metrics["retried"]), (&json!(1.0), &json!(2.0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_one_part_a_removal_and_the_oldest_message_first() {
+async fn a_batch_writes_one_part_and_starts_with_the_oldest_message() {
     let world = World::start().await;
     world.put(APPLE, photo("progressive.jpg")).await;
     world.put(MANGO, photo("palette.png")).await;
@@ -187,15 +189,15 @@ async fn a_batch_is_one_part_a_removal_and_the_oldest_message_first() {
     assert_eq!(function.invoke(&event("sqs-batch")), Ok(all_done()));
     assert_eq!(world.current().await.len(), 2);
     assert_eq!((world.results("embeddings/").await.len(), world.results("removals/").await.len()), (1, 1));
-    let (_, lines) = function.told();
-    let told: Vec<_> = lines.iter().map(|line| (line["key"].as_str().unwrap(), &line["outcome"])).collect();
+    let (_, lines) = function.reported();
+    let logged: Vec<_> = lines.iter().map(|line| (line["key"].as_str().unwrap(), &line["outcome"])).collect();
     let [embedded, removed] = [json!("embedded"), json!("removed")];
-    assert_eq!(told, [(MANGO, &embedded), (APPLE, &embedded), (KIWI, &removed)]);
+    assert_eq!(logged, [(MANGO, &embedded), (APPLE, &embedded), (KIWI, &removed)]);
     assert_eq!(lines[0]["message_id"], json!("2e1424d4-f796-459a-8184-9c92662be6da"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_photos_become_rejects_and_the_batch_is_done() {
+async fn bad_photos_become_rejects_and_the_batch_succeeds() {
     let world = World::start().await;
     let jpeg = photo("progressive.jpg");
     world.put("photos/Kiwi/good.jpg", jpeg.clone()).await;
@@ -206,7 +208,7 @@ async fn bad_photos_become_rejects_and_the_batch_is_done() {
     let batch = json!({ "Records": keys.each_ref().map(|key| message(key, key, 1)) });
     assert_eq!(function.invoke(&batch.to_string()), Ok(all_done()));
     assert_eq!((world.current().await.len(), world.results("rejects/").await.len()), (1, 2));
-    let (metrics, lines) = function.told();
+    let (metrics, lines) = function.reported();
     assert_eq!((&metrics["rejected"], &metrics["rejected_truncated"]), (&json!(2.0), &json!(1.0)));
     let codes: Vec<_> = lines.iter().filter_map(|line| line["code"].as_str()).collect();
     assert_eq!(codes, ["truncated", "not_an_image"]);
@@ -214,7 +216,7 @@ async fn bad_photos_become_rejects_and_the_batch_is_done() {
 
 #[cfg(debug_assertions)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_decoder_that_panics_costs_its_photo_only() {
+async fn a_panicking_decoder_affects_only_its_photo() {
     let world = World::start().await;
     let jpeg = photo("progressive.jpg");
     let poisoned = [&jpeg, POISON.as_bytes()].concat();
@@ -225,16 +227,16 @@ async fn a_decoder_that_panics_costs_its_photo_only() {
     let function = world.function();
     let batch = json!({ "Records": keys.each_ref().map(|key| message(key, key, 1)) }).to_string();
     assert_eq!(function.invoke(&batch), Ok(all_done()));
-    let (metrics, _) = function.told();
+    let (metrics, _) = function.reported();
     assert_eq!((&metrics["embedded"], &metrics["rejected_panicked"]), (&json!(2.0), &json!(1.0)));
     assert_eq!((world.current().await.len(), world.results("rejects/").await.len()), (2, 1));
-    // The process lives.
+    // The process is still running.
     assert_eq!(function.invoke(&batch), Ok(all_done()));
-    assert_eq!(function.told().0["already_there"], json!(2.0));
+    assert_eq!(function.reported().0["already_there"], json!(2.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_none_fails_the_invocation_and_the_next_one_works() {
+async fn an_invalid_event_fails_its_invocation_and_the_next_one_works() {
     let world = World::start().await;
     let function = world.function();
     for nonsense in [r#"{"hello":"world"}"#, "[]", "null", r#"{"Records":[{"body":"x"}]}"#] {
@@ -245,7 +247,7 @@ async fn an_event_that_is_none_fails_the_invocation_and_the_next_one_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_results_bucket_that_is_missing_fails_the_invocation_loudly() {
+async fn a_missing_results_bucket_is_a_fatal_failure() {
     let world = World::start().await;
     world.put(APPLE, photo("progressive.jpg")).await;
     world.server.client().delete_bucket().bucket(RESULTS).send().await.unwrap();
@@ -259,7 +261,7 @@ async fn a_results_bucket_that_is_missing_fails_the_invocation_loudly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_s3_refuses_is_tried_again_and_no_secret_is_told() {
+async fn a_photo_that_s3_refuses_is_retried_and_no_secret_is_reported() {
     const SECRET: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
     const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLETOKEN";
     let world = World::start().await;
@@ -277,7 +279,7 @@ async fn what_s3_refuses_is_tried_again_and_no_secret_is_told() {
     assert_eq!(function.invoke(&batch.to_string()), Ok(failures));
     let error = function.invoke(&event("s3-put")).unwrap_err();
     assert_eq!(error["errorType"], json!("Retry"), "{error}");
-    assert!(error["errorMessage"].as_str().unwrap().contains("1 to be tried again"), "{error}");
+    assert!(error["errorMessage"].as_str().unwrap().contains("1 to be retried"), "{error}");
     assert!(world.results("").await.is_empty());
 
     let log = function.log_with(|line| line["fields"]["outcome"] == "retried");
@@ -288,7 +290,7 @@ async fn what_s3_refuses_is_tried_again_and_no_secret_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_time_the_rest_is_handed_back_and_done_later() {
+async fn photos_without_time_left_are_handed_back_and_embedded_later() {
     const COUNT: usize = 800;
     const TIME: Duration = Duration::from_secs(2);
     let world = World::start().await;
@@ -296,7 +298,7 @@ async fn without_time_the_rest_is_handed_back_and_done_later() {
     for key in &keys {
         world.put(key, photo("progressive.jpg")).await;
     }
-    // One thread: it takes several seconds.
+    // With one thread, the photos take several seconds.
     let mut environment = world.environment();
     environment.push(("FRUITVEC_THREADS".into(), "1".into()));
     let function = Function::start(&environment);
@@ -305,24 +307,24 @@ async fn without_time_the_rest_is_handed_back_and_done_later() {
         rounds += 1;
         let messages: Vec<_> = left.iter().map(|key| message(key, key, rounds)).collect();
         let start = std::time::Instant::now();
-        let answer = function.invoke_for(&json!({ "Records": messages }).to_string(), TIME).unwrap();
+        let response = function.invoke_for(&json!({ "Records": messages }).to_string(), TIME).unwrap();
         assert!(start.elapsed() < TIME, "round {rounds} took {:?}", start.elapsed());
-        let failures = answer["batchItemFailures"].as_array().unwrap();
+        let failures = response["batchItemFailures"].as_array().unwrap();
         left =
             failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect();
-        assert_eq!(world.current().await.len(), COUNT - left.len(), "what is not handed back is done");
+        assert_eq!(world.current().await.len(), COUNT - left.len(), "all other photos are embedded");
         assert!(rounds < 100, "{} are left", left.len());
     }
-    assert!(rounds > 1, "there was time for all: nothing is proven");
+    assert!(rounds > 1, "one round sufficed, so nothing was tested");
     let log = function.log_with(|line| line["fields"]["outcome"] == "retried");
     let late = log.iter().find(|line| line["fields"]["outcome"] == "retried").unwrap();
     assert!(late["fields"]["error"].as_str().unwrap().contains("out of time"), "{late}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_that_can_not_start_says_what_is_missing() {
+async fn a_function_that_can_not_start_reports_the_reason() {
     let world = World::start().await;
-    for (name, value, says) in [
+    for (name, value, reason) in [
         (RESULTS_BUCKET, "", "FRUITVEC_RESULTS_BUCKET is not set"),
         ("FRUITVEC_MODEL", "vgg", "there is no card of that id"),
         ("FRUITVEC_THREADS", "many", "FRUITVEC_THREADS=many"),
@@ -332,7 +334,7 @@ async fn a_function_that_can_not_start_says_what_is_missing() {
         environment.push((name.to_owned(), value.to_owned()));
         let ended = command(&environment).stderr(Stdio::null()).output().unwrap();
         assert!(!ended.status.success());
-        let said = String::from_utf8(ended.stdout).unwrap();
-        assert!(said.contains(says) && said.contains("embed can't start"), "{name}: {said}");
+        let printed = String::from_utf8(ended.stdout).unwrap();
+        assert!(printed.contains(reason) && printed.contains("embed can't start"), "{name}: {printed}");
     }
 }

@@ -1,4 +1,4 @@
-//! The function as it is deployed, and the event files that it is played with.
+//! Tests the function as a deployed program, and the event files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod events;

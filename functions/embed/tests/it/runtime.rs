@@ -1,4 +1,6 @@
-//! The function's program under a Runtime API of our own, as Lambda runs it: it asks for the next event, and posts an answer or an error.
+//! Runs the function's program under a stand-in for Lambda's Runtime API.
+//!
+//! As in Lambda, the program requests the next event and posts a response or an error.
 //!
 //! Source: "Using the Lambda runtime API for custom runtimes" in the AWS Lambda developer guide.
 
@@ -11,20 +13,19 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-/// The program.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_embed");
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A running function. Dropped, it is killed, also when the test fails.
+/// A running function. Dropping it kills the program, even when the test fails.
 pub(crate) struct Function {
     child: Child,
     events: Sender<(String, SystemTime)>,
-    answers: Receiver<Result<Value, Value>>,
+    responses: Receiver<Result<Value, Value>>,
     log: Arc<Mutex<Vec<Value>>>,
 }
 
-/// The program with nothing in its environment but this and what Lambda sets.
+/// Returns the program with only these variables and those of Lambda in its environment.
 pub(crate) fn command(environment: &[(String, String)]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.env_clear().envs(environment.iter().cloned()).envs([
@@ -41,13 +42,13 @@ impl Function {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (events, next) = channel();
-        let (answered, answers) = channel();
+        let (responded, responses) = channel();
         let next = Arc::new(Mutex::new(next));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (next, answered) = (Arc::clone(&next), answered.clone());
-                // A connection ends with the program.
-                std::thread::spawn(move || serve(stream.unwrap(), &next, &answered));
+                let (next, responded) = (Arc::clone(&next), responded.clone());
+                // The thread ends when the program closes the connection.
+                std::thread::spawn(move || serve(stream.unwrap(), &next, &responded));
             }
         });
         let mut command = command(environment);
@@ -61,26 +62,29 @@ impl Function {
                 lines.lock().unwrap().push(line);
             }
         });
-        Self { child, events, answers, log }
+        Self { child, events, responses, log }
     }
 
-    /// Plays an event; the answer, or the error that the function posted.
+    /// Delivers an event, and returns the function's response or error.
     pub(crate) fn invoke(&self, event: &str) -> Result<Value, Value> {
-        self.invoke_for(event, PATIENCE)
+        self.invoke_for(event, RESPONSE_TIMEOUT)
     }
 
-    /// The same with a deadline.
+    /// Delivers an event with a time limit for the invocation.
     pub(crate) fn invoke_for(&self, event: &str, time: Duration) -> Result<Value, Value> {
         self.events.send((event.to_owned(), SystemTime::now() + time)).unwrap();
-        self.answers.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no answer: {:#?}", self.log.lock()))
+        self.responses
+            .recv_timeout(RESPONSE_TIMEOUT)
+            .unwrap_or_else(|_| panic!("no response: {:#?}", self.log.lock()))
     }
 
-    /// The lines that the program has printed and nobody has taken yet, once there is one for which this holds.
-    pub(crate) fn log_with(&self, holds: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let end = SystemTime::now() + PATIENCE;
+    /// Waits for a line that satisfies `predicate`, and returns all lines printed since the last
+    /// call.
+    pub(crate) fn log_with(&self, predicate: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let end = SystemTime::now() + RESPONSE_TIMEOUT;
         loop {
             let mut log = self.log.lock().unwrap();
-            if log.iter().any(&holds) {
+            if log.iter().any(&predicate) {
                 return std::mem::take(&mut log);
             }
             assert!(SystemTime::now() < end, "no such line: {log:#?}");
@@ -89,8 +93,8 @@ impl Function {
         }
     }
 
-    /// The metrics of the last invocation, and the lines of the photos before them.
-    pub(crate) fn told(&self) -> (Value, Vec<Value>) {
+    /// Returns the metrics of the last invocation and the log lines of its photos.
+    pub(crate) fn reported(&self) -> (Value, Vec<Value>) {
         let log = self.log_with(|line| line["_aws"].is_object());
         let metrics = log.iter().find(|line| line["_aws"].is_object()).unwrap().clone();
         let fields = log.into_iter().map(|mut line| line["fields"].take());
@@ -100,7 +104,7 @@ impl Function {
 
 impl Drop for Function {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The program may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -110,14 +114,14 @@ impl Drop for Function {
 fn serve(
     mut stream: TcpStream,
     next: &Mutex<Receiver<(String, SystemTime)>>,
-    answered: &Sender<Result<Value, Value>>,
+    responded: &Sender<Result<Value, Value>>,
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut request = 0;
     while let Some((line, body)) = read(&mut reader) {
         request += 1;
-        let answer = if line.starts_with("GET /2018-06-01/runtime/invocation/next ") {
-            // No event comes any more when the test is over.
+        let reply = if line.starts_with("GET /2018-06-01/runtime/invocation/next ") {
+            // The channel is closed when the test is over.
             let Ok((event, deadline)) = next.lock().unwrap().recv() else { return };
             let deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
             let id = format!("lambda-runtime-aws-request-id: request-{request}\r\n");
@@ -129,22 +133,23 @@ fn serve(
             let body = serde_json::from_slice(&body).unwrap();
             let path = line.split(' ').nth(1).unwrap();
             assert!(line.starts_with("POST /2018-06-01/runtime/invocation/request-"), "{line}");
-            let answer = match path.rsplit('/').next() {
+            let response = match path.rsplit('/').next() {
                 Some("response") => Ok(body),
                 Some("error") => Err(body),
                 _ => panic!("{line}"),
             };
-            // A test that has given up does not listen.
-            let _ = answered.send(answer);
+            // A test that timed out no longer receives.
+            let _ = responded.send(response);
             "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".to_owned()
         };
-        if stream.write_all(answer.as_bytes()).is_err() {
+        if stream.write_all(reply.as_bytes()).is_err() {
             return;
         }
     }
 }
 
-/// The request line and the body of the next request; none when the connection ends.
+/// Reads the request line and the body of the next request. Returns `None` when the connection
+/// ends.
 fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
     let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let first = lines.next()?;

@@ -1,43 +1,43 @@
-//! What the function works on: the embedded S3 with both buckets, its folder, and the photos of `tests/photos`.
+//! Provides the embedded S3 with both buckets, the photos of `tests/photos`, and the event files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fruitvec::config::{MODEL, MODELS_DIR, RESULTS_BUCKET, THREADS};
-use fruitvec::local::{REGION, Server};
-use fruitvec::model::DEFAULT_MODEL;
-use fruitvec::snapshot::Snapshot;
-use fruitvec::store::{Listed, Store};
-use fruitvec::table::{Encoded, Row};
+use fruitvec::contract::model_card::DEFAULT_MODEL;
+use fruitvec::s3::client::{ObjectMeta, Store};
+use fruitvec::table::Snapshot;
+use fruitvec::table::{PartReader, Row};
+use fruitvec_embedded_s3::{REGION, Server};
 use tempfile::TempDir;
 
 use crate::runtime::Function;
 
 /// The bucket that the event files name.
 pub(crate) const PHOTOS: &str = "fruits-photos";
-/// The bucket of what is made of them.
+/// The bucket of the results.
 pub(crate) const RESULTS: &str = "fruits-results";
-/// What a file that makes the decoder panic ends with.
+/// The suffix of a file that makes the decoder panic.
 pub(crate) const POISON: &str = "poison";
 
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) store: Store,
-    // Last: the folder outlives the server.
+    // Dropped last, because the server uses the folder.
     _data: TempDir,
 }
 
-/// A path of the repository.
+/// Returns the full path of a file in the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// An event file.
+/// Returns the content of an event file.
 pub(crate) fn event(name: &str) -> String {
     std::fs::read_to_string(repository(&format!("events/{name}.json"))).unwrap()
 }
 
-/// A photo of `tests/photos`.
+/// Returns a photo of `tests/photos`.
 pub(crate) fn photo(name: &str) -> Vec<u8> {
     std::fs::read(repository(&format!("tests/photos/{name}"))).unwrap()
 }
@@ -53,7 +53,7 @@ impl World {
         Self { store: Store::new(client), server, _data: data }
     }
 
-    /// The function's environment.
+    /// Returns the function's environment.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let credentials = self.server.credentials();
         [
@@ -83,23 +83,23 @@ impl World {
         self.store.delete(PHOTOS, &[key.to_owned()]).await.unwrap();
     }
 
-    /// The current rows, by key.
+    /// Returns the current rows by key.
     pub(crate) async fn current(&self) -> BTreeMap<String, Row> {
         let mut current = BTreeMap::new();
         for part in Snapshot::take(&self.store, RESULTS, DEFAULT_MODEL).await.unwrap().parts {
             let object = part.part.embeddings_key();
             let bytes = self.store.get(RESULTS, &object).await.unwrap();
-            let rows = Encoded::new(&object, bytes).rows().unwrap();
+            let rows = PartReader::new(&object, bytes).rows().unwrap();
             let rows = (0..).zip(rows).filter(|(number, _)| !part.dead.contains(number));
             current.extend(rows.map(|(_, row)| (row.photo.key.clone(), row)));
         }
         current
     }
 
-    /// The objects of the results below a prefix.
+    /// Returns the keys of the results below a prefix.
     pub(crate) async fn results(&self, prefix: &str) -> Vec<String> {
         let mut keys = Vec::new();
-        let note = |object: Listed| {
+        let note = |object: ObjectMeta| {
             keys.push(object.key);
             Ok(())
         };

@@ -1,156 +1,156 @@
-//! Whether a cluster may be started: what the lease says, and what EMR says of the cluster that it names.
+//! Acquires the lease, depending on its content and on the state of the cluster that it names.
 //!
-//! Never two at once. The lease is taken before a cluster is started and names it afterwards; whoever finds a lease without a cluster's
-//! id can't know whether its owner has just called EMR, so nobody else, not even a retry of the same request, takes it before that
-//! invocation must be over: Lambda may deliver one invocation twice at the same time, and a retry looks just like that. Then EMR is asked
-//! for a cluster of the lease's name.
+//! The lease is acquired before a cluster is started, and names the cluster's id afterwards. A
+//! lease without an id leaves open whether its owner has just called EMR. No other invocation may
+//! then take the lease until the owner's invocation must be over. This includes a retry of the same
+//! request: Lambda may deliver one invocation twice concurrently, and a retry looks exactly like
+//! that. Once the owner is over, EMR is searched for a cluster of the lease's name.
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
-use crate::emr::{Cluster, Clusters, Which};
+use crate::cluster::{Cluster, Clusters, find_cluster, still_terminating};
 use crate::error::{Error, Result};
-use crate::job::Launch;
-use crate::launch::{Launcher, Outcome, TRIES};
-use crate::lease::{Held, Lease};
+use crate::launch_request::Launch;
+use crate::lease::file::{LeaseFile, MAX_WRITE_ATTEMPTS, StoredLease};
+use crate::lease::record::Lease;
 
-/// How long before its lease a cluster may seem to be created: clocks differ.
-const EARLIER: time::Duration = time::Duration::HOUR;
-/// What an invocation may last beyond its time: a call to EMR that was on its way when it was killed.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// What came of trying to take the lease.
-pub(crate) enum Taken {
-    /// It is ours.
-    Ours(Held),
-    /// There is nothing to take it for, or it must wait.
-    Done(Outcome),
+/// Acquires the lease for one invocation.
+pub(crate) struct Acquirer<'a, E> {
+    pub(crate) file: &'a LeaseFile,
+    pub(crate) clusters: &'a E,
+    /// The results bucket, which identifies the deployment's clusters.
+    pub(crate) deployment: &'a str,
+    /// The id of the request.
+    pub(crate) owner: &'a str,
+    /// The timeout of the function.
+    pub(crate) timeout: Duration,
 }
 
-/// How things stand with a lease that is not ours.
-enum Standing {
-    /// It may be taken. A cluster that held it has ended.
+/// The result of an attempt to acquire the lease.
+pub(crate) enum Acquired {
+    /// The invocation holds the lease and must now start the cluster.
+    Held(StoredLease),
+    /// The launch already has a cluster.
+    AlreadyLaunched { cluster: String, cluster_id: String },
+    /// The launch is queued behind the cluster with this name.
+    Queued { behind: String },
+}
+
+/// The state of a lease that another launch, or an earlier attempt of the same launch, has written.
+enum LeaseState {
+    /// The lease may be taken. Its cluster, if there was one, has ended.
     Free(Option<Cluster>),
-    /// The same launch has its cluster.
+    /// The same launch already has the cluster with this id.
     Launched(String),
-    /// A cluster runs, or is just being started.
-    Behind,
+    /// A cluster is running or being started.
+    Busy,
+    /// The lease changed during the check and must be read again.
+    Changed,
 }
 
-impl<E: Clusters> Launcher<'_, E> {
-    /// Whether the invocation that wrote the lease last may still be running.
-    pub(crate) fn is_fresh(&self, held: &Held) -> bool {
-        held.age < self.longest + GRACE
-    }
-
-    /// Takes the lease for a launch, where that is needed and may be.
-    pub(crate) async fn take(&self, launch: &Launch, attempt: u32) -> Result<Taken> {
-        for _ in 0..TRIES {
-            let mut mine = Lease::of(launch, attempt, self.owner);
-            let Some(held) = self.lease.read().await? else {
-                match self.lease.write(&mine, None).await? {
-                    Some(held) => return Ok(Taken::Ours(held)),
+impl<E: Clusters> Acquirer<'_, E> {
+    /// Acquires the lease for a launch, or queues the launch behind the running cluster.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the launch must be retried later; errors of S3 and EMR.
+    pub(crate) async fn acquire(&self, launch: &Launch, attempt: u32) -> Result<Acquired> {
+        for _ in 0..MAX_WRITE_ATTEMPTS {
+            let mut mine = Lease::new(launch, attempt, self.owner);
+            let Some(stored) = self.file.read().await? else {
+                match self.file.write(&mine, None).await? {
+                    Some(held) => return Ok(Acquired::Held(held)),
                     None => continue,
                 }
             };
-            match self.standing(&held, &mine).await? {
-                Some(Standing::Launched(cluster_id)) => {
-                    let cluster = held.lease.cluster;
-                    return Ok(Taken::Done(Outcome::AlreadyLaunched { cluster, cluster_id }));
+            match self.state(&stored, &mine).await? {
+                LeaseState::Launched(cluster_id) => {
+                    return Ok(Acquired::AlreadyLaunched { cluster: stored.lease.cluster, cluster_id });
                 }
-                Some(Standing::Behind) if self.wait(&held, launch, attempt).await? => {
-                    return Ok(Taken::Done(Outcome::Waiting { behind: held.lease.cluster }));
+                LeaseState::Busy if self.enqueue(&stored, launch, attempt).await? => {
+                    return Ok(Acquired::Queued { behind: stored.lease.cluster });
                 }
-                Some(Standing::Free(ended)) => {
-                    inherit(&mut mine, &held.lease, ended.as_ref());
-                    if let Some(held) = self.lease.write(&mine, Some(&held.etag)).await? {
-                        return Ok(Taken::Ours(held));
+                LeaseState::Free(ended) => {
+                    carry_over(&mut mine, &stored.lease, ended.as_ref());
+                    if let Some(held) = self.file.write(&mine, Some(&stored.etag)).await? {
+                        return Ok(Acquired::Held(held));
                     }
                 }
-                Some(Standing::Behind) | None => (),
+                LeaseState::Busy | LeaseState::Changed => (),
             }
         }
-        Err(Error::Refused("others write the lease all the time: it is tried again".into()))
+        Err(Error::Refused("other invocations keep changing the lease; the launch will be retried".into()))
     }
 
-    /// How things stand with a lease; none when it has just changed.
-    async fn standing(&self, held: &Held, mine: &Lease) -> Result<Option<Standing>> {
-        let lease = &held.lease;
-        let same = lease.input == mine.input && mine.attempt <= lease.attempt;
-        let id = match &lease.cluster_id {
-            Some(id) => id.clone(),
-            None if lease.released.is_some() => return Ok(Some(Standing::Free(None))),
-            None if self.is_fresh(held) && same => {
-                return Err(Error::Refused(format!(
-                    "{} is just being launched, since {}: it is tried again",
-                    lease.cluster, lease.taken_at
-                )));
-            }
-            None if self.is_fresh(held) => return Ok(Some(Standing::Behind)),
-            None => match self.find(&lease.cluster, lease.taken_at).await? {
-                None => return Ok(Some(Standing::Free(None))),
-                Some(found) => {
-                    // The next look at the lease sees it as any other.
-                    self.lease.write(&lease.recorded(&found.id), Some(&held.etag)).await?;
-                    return Ok(None);
-                }
-            },
-        };
-        let cluster = self.clusters.describe(&id).await?;
-        let called_off = cluster.as_ref().is_some_and(Cluster::is_called_off);
-        Ok(Some(match cluster {
-            // A try that could not make sure of its record has called it off, and failed: this is the next.
-            _ if same && !called_off => Standing::Launched(id),
-            Some(cluster) if same && !cluster.has_ended() => return Err(ending(&cluster)),
-            Some(cluster) if !cluster.has_ended() => Standing::Behind,
-            // EMR may need a moment to know what it has just started.
-            None if self.is_fresh(held) => Standing::Behind,
-            ended => Standing::Free(ended),
-        }))
+    async fn state(&self, stored: &StoredLease, mine: &Lease) -> Result<LeaseState> {
+        let lease = &stored.lease;
+        let is_same_launch = lease.input == mine.input && mine.attempt <= lease.attempt;
+        match &lease.cluster_id {
+            Some(id) => self.state_of_cluster(id, stored, is_same_launch).await,
+            None if lease.released.is_some() => Ok(LeaseState::Free(None)),
+            None if stored.is_fresh(self.timeout) && is_same_launch => Err(Error::Refused(format!(
+                "{} is just being launched, since {}; the launch will be retried",
+                lease.cluster, lease.taken_at
+            ))),
+            None if stored.is_fresh(self.timeout) => Ok(LeaseState::Busy),
+            None => self.recover(stored).await,
+        }
     }
 
-    /// Our cluster of that name, created since about then. One that was called off without being recorded does not count: it was started
-    /// by a try that failed.
-    pub(crate) async fn find(&self, name: &str, since: OffsetDateTime) -> Result<Option<Cluster>> {
-        let mut calling_off = None;
-        let since = since.saturating_sub(EARLIER);
-        for listed in self.clusters.list(Which::Since(since)).await? {
-            if listed.name != name {
-                continue;
+    /// Returns the state of a lease whose cluster was recorded.
+    async fn state_of_cluster(
+        &self,
+        id: &str,
+        stored: &StoredLease,
+        is_same_launch: bool,
+    ) -> Result<LeaseState> {
+        let cluster = self.clusters.describe(id).await?;
+        let is_cancelled = cluster.as_ref().is_some_and(Cluster::is_cancelled);
+        Ok(match cluster {
+            // A cluster is cancelled when an attempt fails to confirm that its id was recorded. The
+            // same launch then needs a new cluster.
+            _ if is_same_launch && !is_cancelled => LeaseState::Launched(id.to_owned()),
+            Some(cluster) if is_same_launch && !cluster.has_ended() => {
+                return Err(still_terminating(&cluster));
             }
-            // Another deployment in this account may have a cluster of the same name.
-            match self.clusters.describe(&listed.id).await? {
-                Some(cluster) if !self.is_ours(&cluster) => (),
-                Some(cluster) if !cluster.is_called_off() => return Ok(Some(cluster)),
-                Some(cluster) if !cluster.has_ended() => calling_off = Some(cluster),
-                _ => (),
+            Some(cluster) if !cluster.has_ended() => LeaseState::Busy,
+            // EMR may not describe a cluster in the first moments after its start.
+            None if stored.is_fresh(self.timeout) => LeaseState::Busy,
+            ended => LeaseState::Free(ended),
+        })
+    }
+
+    /// Searches for the cluster of an invocation that ended before it recorded one.
+    async fn recover(&self, stored: &StoredLease) -> Result<LeaseState> {
+        let lease = &stored.lease;
+        match find_cluster(self.clusters, self.deployment, &lease.cluster, lease.taken_at).await? {
+            None => Ok(LeaseState::Free(None)),
+            Some(found) => {
+                self.file.write(&lease.with_cluster_id(&found.id), Some(&stored.etag)).await?;
+                Ok(LeaseState::Changed)
             }
         }
-        calling_off.map_or(Ok(None), |cluster| Err(ending(&cluster)))
     }
 
-    /// Notes in the lease that a launch waits. Returns whether it is noted.
-    async fn wait(&self, held: &Held, launch: &Launch, attempt: u32) -> Result<bool> {
-        let mut lease = held.lease.clone();
-        lease.await_turn(launch, attempt);
-        Ok(lease == held.lease || self.lease.write(&lease, Some(&held.etag)).await?.is_some())
+    /// Queues a launch in the lease. Returns `false` when another invocation changed the lease
+    /// first.
+    async fn enqueue(&self, stored: &StoredLease, launch: &Launch, attempt: u32) -> Result<bool> {
+        let mut lease = stored.lease.clone();
+        lease.enqueue(launch, attempt);
+        Ok(lease == stored.lease || self.file.write(&lease, Some(&stored.etag)).await?.is_some())
     }
 }
 
-fn ending(cluster: &Cluster) -> Error {
-    Error::Refused(format!("{} ({}) is just ending: it is tried again", cluster.name, cluster.id))
-}
-
-/// What a new lease takes over from the last: who waits, and a launch whose cluster could not be prepared and
-/// that has not been tried again, since the event that asks for it may come later than this launch.
-fn inherit(mine: &mut Lease, last: &Lease, ended: Option<&Cluster>) {
+/// Copies the queue of the last lease to a new one.
+///
+/// If the last lease's first cluster failed to bootstrap, its launch is queued for a second
+/// attempt. EMR's event, which would request that attempt, may arrive only after this launch.
+fn carry_over(mine: &mut Lease, last: &Lease, ended: Option<&Cluster>) {
     mine.waiting.clone_from(&last.waiting);
     if last.attempt == 1
         && last.input != mine.input
         && ended.is_some_and(Cluster::failed_to_bootstrap)
         && let Ok(failed) = last.launch()
     {
-        mine.await_turn(&failed, 2);
+        mine.enqueue(&failed, 2);
     }
 }

@@ -1,4 +1,4 @@
-//! One embedded S3, and an EMR that does what a test wants.
+//! One embedded S3, and an EMR that follows a test's script.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_emr::operation::run_job_flow::builders::RunJobFlowInputBuilder;
 use aws_sdk_emr::types::ClusterState;
-use fruitvec::local::Server;
-use fruitvec::store::Store;
+use fruitvec_core::contract::model_card::DEFAULT_MODEL;
+use fruitvec_core::s3::client::Store;
+use fruitvec_embedded_s3::Server;
 use fruitvec_launch::{
-    Answer, Cluster, Clusters, Config, Error, Function, Invocation, LEASE_KEY, Lease, Result, StartError,
-    Which,
+    Cluster, ClusterFilter, Clusters, Config, Error, Function, Invocation, LEASE_KEY, Lease, Response,
+    Result, StartError,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,22 +20,22 @@ use time::OffsetDateTime;
 
 pub(crate) const PHOTOS: &str = "photos";
 pub(crate) const RESULTS: &str = "results";
-/// The timeout that the function has.
+/// The timeout of the function.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Everything around the function.
+/// The function with its S3 and EMR.
 pub(crate) struct World {
     pub(crate) store: Store,
-    pub(crate) emr: Fake,
+    pub(crate) emr: ScriptedEmr,
     pub(crate) config: Config,
-    function: Arc<Function<Fake>>,
+    function: Arc<Function<ScriptedEmr>>,
     _server: Server,
-    // Last: the folder outlives the server.
+    // Dropped last, because the server uses the folder.
     data: TempDir,
 }
 
 impl World {
-    /// With a photo and a part, so that every job has something to do.
+    /// Starts with a photo and a part, so that every job has work.
     pub(crate) async fn start() -> Self {
         let world = Self::empty(&[]).await;
         world.put(PHOTOS, "photos/Kiwi/1.jpg").await;
@@ -42,35 +43,35 @@ impl World {
         world
     }
 
-    /// With nothing in its buckets, and these settings.
+    /// Starts with empty buckets and these settings.
     pub(crate) async fn empty(variables: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let server = Server::start(data.path(), 0).await.unwrap();
         for bucket in [PHOTOS, RESULTS] {
             server.client().create_bucket().bucket(bucket).send().await.unwrap();
         }
-        let (store, emr, config) = (Store::new(server.client()), Fake::default(), config(variables));
+        let (store, emr, config) = (Store::new(server.client()), ScriptedEmr::default(), config(variables));
         let function = Arc::new(Function::new(config.clone(), store.clone(), emr.clone()));
         Self { store, emr, config, function, _server: server, data }
     }
 
-    /// One delivery of an event.
-    pub(crate) async fn invoke(&self, request_id: &str, event: Value) -> Result<Answer> {
+    /// Delivers an event.
+    pub(crate) async fn invoke(&self, request_id: &str, event: Value) -> Result<Response> {
         self.invocation(request_id, event).await
     }
 
-    /// The same, that a test can run beside others, or drop half way as a kill does.
+    /// Returns a delivery that a test can run concurrently, or drop to simulate a kill.
     pub(crate) fn invocation(
         &self,
         request_id: &str,
         event: Value,
-    ) -> impl Future<Output = Result<Answer>> + Send + use<> {
+    ) -> impl Future<Output = Result<Response>> + Send + use<> {
         let function = Arc::clone(&self.function);
-        let invocation = Invocation { request_id: request_id.to_owned(), longest: TIMEOUT };
+        let invocation = Invocation { request_id: request_id.to_owned(), timeout: TIMEOUT };
         async move { function.handle(&event, &invocation).await }
     }
 
-    /// What the answer to a delivery says, in a word: its outcome, or the kind of its error.
+    /// Delivers an event, and returns the outcome as a keyword or the error type.
     pub(crate) async fn outcome(&self, request_id: &str, event: Value) -> String {
         outcome(&self.invoke(request_id, event).await)
     }
@@ -83,7 +84,7 @@ impl World {
         self.store.put(RESULTS, key, "application/json", body.to_string()).await.unwrap();
     }
 
-    /// A small object, put by hand: the embedded S3 has a file for each.
+    /// Writes a small object directly to the file in which the embedded S3 stores it.
     pub(crate) fn file(&self, bucket: &str, key: &str, age: Duration) {
         let path = self.data.path().join(bucket).join(key);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -91,13 +92,13 @@ impl World {
         self.age(bucket, key, age);
     }
 
-    /// Lets S3 say that an object was written so long ago.
+    /// Sets the time since an object was written.
     pub(crate) fn age(&self, bucket: &str, key: &str, age: Duration) {
         let file = fs::File::options().write(true).open(self.data.path().join(bucket).join(key)).unwrap();
         file.set_modified(SystemTime::now() - age).unwrap();
     }
 
-    /// Lets the lease be so old that who wrote it last must be gone.
+    /// Makes the lease so old that its last writer can't be running any more.
     pub(crate) fn age_lease(&self) {
         self.age(RESULTS, LEASE_KEY, TIMEOUT + Duration::from_secs(30));
     }
@@ -106,52 +107,51 @@ impl World {
         serde_json::from_slice(&self.store.get(RESULTS, LEASE_KEY).await.unwrap()).unwrap()
     }
 
-    /// The one living cluster, and that the lease names it.
+    /// Returns the only running cluster, after checking that the lease names it.
     pub(crate) async fn the_one_cluster(&self) -> Cluster {
-        let living = self.emr.living();
-        assert_eq!(living.len(), 1, "{living:?}");
-        assert_eq!(self.lease().await.cluster_id.as_deref(), Some(living[0].id.as_str()));
-        living[0].clone()
+        let running = self.emr.running();
+        assert_eq!(running.len(), 1, "{running:?}");
+        assert_eq!(self.lease().await.cluster_id.as_deref(), Some(running[0].id.as_str()));
+        running[0].clone()
     }
 }
 
-pub(crate) fn outcome(answer: &Result<Answer>) -> String {
-    match answer {
-        Ok(answer) => {
-            let answer = serde_json::to_value(answer).unwrap();
-            let word =
-                answer.get("outcome").or_else(|| answer.pointer("/launch/outcome")).or(answer.get("noted"));
-            word.and_then(Value::as_str).unwrap().to_owned()
+pub(crate) fn outcome(result: &Result<Response>) -> String {
+    match result {
+        Ok(response) => {
+            let response = serde_json::to_value(response).unwrap();
+            let launch = response.get("outcome").or_else(|| response.pointer("/launch/outcome"));
+            launch.or(response.get("noted")).and_then(Value::as_str).unwrap().to_owned()
         }
-        Err(error) => lambda_runtime::Diagnostic::from(again(error)).error_type,
+        Err(error) => lambda_runtime::Diagnostic::from(cloned(error)).error_type,
     }
 }
 
-/// The kinds that these tests meet.
-fn again(error: &Error) -> Error {
+/// Copies an error of one of the kinds that these tests produce.
+fn cloned(error: &Error) -> Error {
     match error {
-        Error::Refused(why) => Error::Refused(why.clone()),
-        Error::Start(why) => Error::Start(why.clone()),
+        Error::Refused(reason) => Error::Refused(reason.clone()),
+        Error::NotLaunched(reason) => Error::NotLaunched(reason.clone()),
         error => panic!("{error}"),
     }
 }
 
 fn config(variables: &[(&str, &str)]) -> Config {
-    const LEAST: [(&str, &str); 6] = [
+    const REQUIRED: [(&str, &str); 6] = [
         (fruitvec_launch::PHOTOS_BUCKET, PHOTOS),
-        (fruitvec::config::RESULTS_BUCKET, RESULTS),
+        (fruitvec_core::config::RESULTS_BUCKET, RESULTS),
         (fruitvec_launch::SUBNETS, "subnet-0a"),
         (fruitvec_launch::SERVICE_ROLE, "emr"),
         (fruitvec_launch::INSTANCE_PROFILE, "emr-machines"),
         (fruitvec_launch::LOG_URI, "s3://results/logs/"),
     ];
-    let all: Vec<_> = variables.iter().chain(&LEAST).collect();
+    let all: Vec<_> = variables.iter().chain(&REQUIRED).collect();
     Config::read(|name| all.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())).unwrap()
 }
 
-/// The key of a part.
+/// Returns the key of a part.
 pub(crate) fn part(date: &str, name: &str) -> String {
-    format!("embeddings/model={}/date={date}/{name}.parquet", fruitvec::model::DEFAULT_MODEL)
+    format!("embeddings/model={DEFAULT_MODEL}/date={date}/{name}.parquet")
 }
 
 pub(crate) fn backfill() -> Value {
@@ -166,27 +166,27 @@ pub(crate) fn sweep() -> Value {
     json!({"job": "sweep", "scheduled_time": "2026-11-24T03:15:00Z"})
 }
 
-/// How a start goes.
+/// The course of a start.
 pub(crate) enum Start {
-    /// There is a cluster, and the answer says so.
+    /// A cluster is started, and the response names it.
     Works,
-    /// The same, after a while.
-    Slowly(Duration),
-    /// There is none, and the answer says so.
-    Refuses,
-    /// There is a cluster, but the answer is lost.
-    LosesReply,
-    /// There is none, and no answer.
+    /// The same, after a pause.
+    IsSlow(Duration),
+    /// No cluster is started, and the response says so.
+    IsRejected,
+    /// A cluster is started, but the response is lost.
+    LosesResponse,
+    /// The request is lost, so that neither a cluster nor a response exists.
     NeverArrives,
-    /// There is a cluster, and the function is killed before it knows.
+    /// A cluster is started, and the function is killed before it learns of it.
     Hangs,
-    /// There is a cluster, but meanwhile somebody writes another lease.
+    /// A cluster is started, but in the same moment another launch writes the lease.
     Overtaken(Store, Box<Lease>),
 }
 
-/// An EMR in memory.
+/// An EMR in memory that follows a script.
 #[derive(Clone, Default)]
-pub(crate) struct Fake(Arc<Mutex<State>>);
+pub(crate) struct ScriptedEmr(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -195,18 +195,18 @@ struct State {
     starts: usize,
 }
 
-impl Fake {
-    /// How the next start goes; without it starts work.
-    pub(crate) fn next(&self, start: Start) {
+impl ScriptedEmr {
+    /// Sets the course of the next start, which otherwise works.
+    pub(crate) fn next_start(&self, start: Start) {
         self.0.lock().unwrap().script.push_back(start);
     }
 
-    /// How often it was asked for a cluster.
+    /// Returns the number of requests to start a cluster.
     pub(crate) fn starts(&self) -> usize {
         self.0.lock().unwrap().starts
     }
 
-    pub(crate) fn living(&self) -> Vec<Cluster> {
+    pub(crate) fn running(&self) -> Vec<Cluster> {
         let state = self.0.lock().unwrap();
         state
             .clusters
@@ -217,14 +217,14 @@ impl Fake {
             .collect()
     }
 
-    /// Lets a cluster come to a state.
-    pub(crate) fn turn(&self, id: &str, to: ClusterState, reason: &str) {
+    /// Changes the state of a cluster.
+    pub(crate) fn set_state(&self, id: &str, to: ClusterState, reason: &str) {
         let mut state = self.0.lock().unwrap();
         let (cluster, _) = state.clusters.iter_mut().find(|(cluster, _)| cluster.id == id).unwrap();
         (cluster.state, cluster.reason) = (to, reason.to_owned());
     }
 
-    /// A cluster that is just there.
+    /// Adds a running cluster, and returns its id.
     pub(crate) fn add(&self, name: &str, deployment: &str, age: Duration) -> String {
         let mut state = self.0.lock().unwrap();
         let id = format!("j-{}", state.clusters.len() + 1);
@@ -240,52 +240,52 @@ impl Fake {
     }
 }
 
-impl Clusters for Fake {
-    async fn start(&self, specification: RunJobFlowInputBuilder) -> Result<String, StartError> {
+impl Clusters for ScriptedEmr {
+    async fn start(&self, request: RunJobFlowInputBuilder) -> Result<String, StartError> {
         let start = {
             let mut state = self.0.lock().unwrap();
             state.starts += 1;
             state.script.pop_front().unwrap_or(Start::Works)
         };
-        let made = || {
-            let tags = specification.get_tags().clone().unwrap_or_default();
+        let add = || {
+            let tags = request.get_tags().clone().unwrap_or_default();
             let tag = tags.iter().find(|tag| tag.key() == Some(fruitvec_launch::DEPLOYMENT_TAG)).unwrap();
-            self.add(specification.get_name().as_ref().unwrap(), tag.value().unwrap(), Duration::ZERO)
+            self.add(request.get_name().as_ref().unwrap(), tag.value().unwrap(), Duration::ZERO)
         };
         match start {
-            Start::Works => Ok(made()),
-            Start::Slowly(pause) => {
+            Start::Works => Ok(add()),
+            Start::IsSlow(pause) => {
                 tokio::time::sleep(pause).await;
-                Ok(made())
+                Ok(add())
             }
-            Start::Refuses => Err(StartError::Refused("no such subnet".into())),
+            Start::IsRejected => Err(StartError::Rejected("no such subnet".into())),
             Start::NeverArrives => Err(StartError::Unknown("connection reset".into())),
-            Start::LosesReply => {
-                made();
+            Start::LosesResponse => {
+                add();
                 Err(StartError::Unknown("timed out".into()))
             }
             Start::Hangs => {
-                made();
+                add();
                 std::future::pending().await
             }
             Start::Overtaken(store, lease) => {
                 let body = serde_json::to_vec(&lease).unwrap();
                 store.put(RESULTS, LEASE_KEY, "application/json", body).await.unwrap();
-                Ok(made())
+                Ok(add())
             }
         }
     }
 
-    async fn list(&self, which: Which) -> Result<Vec<Cluster>> {
+    async fn list(&self, filter: ClusterFilter) -> Result<Vec<Cluster>> {
         let state = self.0.lock().unwrap();
-        let wanted = state.clusters.iter().filter(|(cluster, created_at)| match which {
-            Which::Since(time) => *created_at >= time,
-            Which::LivingBefore(time) => {
+        let listed = state.clusters.iter().filter(|(cluster, created_at)| match filter {
+            ClusterFilter::CreatedSince(time) => *created_at >= time,
+            ClusterFilter::ActiveBefore(time) => {
                 *created_at < time && !cluster.has_ended() && cluster.state != ClusterState::Terminating
             }
         });
-        // A list has no tags.
-        Ok(wanted.map(|(cluster, _)| Cluster { deployment: None, ..cluster.clone() }).collect())
+        // A listing has no tags.
+        Ok(listed.map(|(cluster, _)| Cluster { deployment: None, ..cluster.clone() }).collect())
     }
 
     async fn describe(&self, id: &str) -> Result<Option<Cluster>> {
@@ -294,7 +294,7 @@ impl Clusters for Fake {
     }
 
     async fn terminate(&self, id: &str) -> Result<()> {
-        self.turn(id, ClusterState::Terminating, "USER_REQUEST");
+        self.set_state(id, ClusterState::Terminating, "USER_REQUEST");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Never two clusters at once, and the lease tells the truth.
+//! Tests that at most one cluster runs, and that the lease names it.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn a_launch_starts_a_cluster_and_records_it() {
 }
 
 #[tokio::test]
-async fn delivered_twice_there_is_one_cluster() {
+async fn a_redelivered_launch_starts_no_second_cluster() {
     let world = World::start().await;
     assert_eq!(world.outcome("a", backfill()).await, "launched");
     for request_id in ["a", "b"] {
@@ -42,23 +42,23 @@ async fn delivered_twice_there_is_one_cluster() {
 }
 
 #[tokio::test]
-async fn delivered_again_when_its_cluster_has_long_ended_there_is_no_second() {
+async fn a_launch_redelivered_after_its_cluster_has_ended_starts_no_second_one() {
     let world = World::start().await;
     world.outcome("a", backfill()).await;
     let first = world.the_one_cluster().await;
-    world.emr.turn(&first.id, ClusterState::Terminated, "ALL_STEPS_COMPLETED");
+    world.emr.set_state(&first.id, ClusterState::Terminated, "ALL_STEPS_COMPLETED");
     assert_eq!(world.outcome("b", backfill()).await, "already_launched");
     assert_eq!(world.outcome("c", pca()).await, "launched");
     let second = world.the_one_cluster().await;
-    world.emr.turn(&second.id, ClusterState::Terminated, "ALL_STEPS_COMPLETED");
-    // The lease is another's by now: EMR knows.
+    world.emr.set_state(&second.id, ClusterState::Terminated, "ALL_STEPS_COMPLETED");
+    // Another launch holds the lease now, but EMR still lists the first cluster.
     assert_eq!(world.outcome("d", backfill()).await, "already_launched");
     assert_eq!(world.emr.starts(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_ten_deliveries_at_once_one_launches() {
-    // Different ones, and one that Lambda delivers ten times.
+async fn one_of_ten_concurrent_deliveries_launches() {
+    // Ten requests, and one request that Lambda delivers ten times.
     for same in [false, true] {
         let world = World::start().await;
         let mut deliveries = JoinSet::new();
@@ -79,7 +79,7 @@ async fn of_ten_deliveries_at_once_one_launches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_jobs_at_once_one_launches_and_the_other_waits_for_it() {
+async fn one_of_two_concurrent_jobs_launches_and_the_other_is_queued() {
     let world = World::start().await;
     let mut deliveries = JoinSet::new();
     deliveries.spawn(world.invocation("a", backfill()));
@@ -91,16 +91,16 @@ async fn of_two_jobs_at_once_one_launches_and_the_other_waits_for_it() {
     );
     let first = world.the_one_cluster().await;
     assert_eq!(world.lease().await.waiting.len(), 1);
-    world.emr.turn(&first.id, ClusterState::Terminated, "ALL_STEPS_COMPLETED");
+    world.emr.set_state(&first.id, ClusterState::Terminated, "ALL_STEPS_COMPLETED");
     assert_eq!(world.outcome("c", sweep()).await, "launched");
     assert_ne!(world.the_one_cluster().await.name, first.name);
 }
 
-/// Who waits writes into the lease between its taking and its record.
+/// The queued launch changes the lease after it was acquired and before the cluster is recorded.
 #[tokio::test]
-async fn a_job_that_begins_to_wait_while_a_cluster_starts_does_not_cost_that_cluster() {
+async fn a_job_queued_while_a_cluster_starts_does_not_prevent_its_recording() {
     let world = World::start().await;
-    world.emr.next(Start::Slowly(Duration::from_secs(2)));
+    world.emr.next_start(Start::IsSlow(Duration::from_secs(2)));
     let (first, second) = tokio::join!(world.outcome("a", backfill()), async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         world.outcome("b", pca()).await
@@ -110,14 +110,14 @@ async fn a_job_that_begins_to_wait_while_a_cluster_starts_does_not_cost_that_clu
     assert_eq!(world.lease().await.waiting.len(), 1);
 }
 
-/// A retry of Lambda has the same request id, but so has a second delivery of the same invocation, which may run beside the first.
+/// A retry has the same request id as a second delivery, which may run concurrently with the first.
 #[tokio::test]
-async fn a_kill_between_start_and_record_is_found_out_once_the_invocation_must_be_over() {
+async fn a_kill_between_start_and_record_is_repaired_once_the_invocation_must_be_over() {
     let world = World::start().await;
-    world.emr.next(Start::Hangs);
+    world.emr.next_start(Start::Hangs);
     let killed = tokio::time::timeout(Duration::from_secs(2), world.invoke("a", backfill())).await;
     assert!(killed.is_err());
-    assert_eq!((world.emr.living().len(), world.lease().await.cluster_id), (1, None));
+    assert_eq!((world.emr.running().len(), world.lease().await.cluster_id), (1, None));
     for request_id in ["a", "b"] {
         assert_eq!(world.outcome(request_id, backfill()).await, "Refused");
     }
@@ -129,10 +129,10 @@ async fn a_kill_between_start_and_record_is_found_out_once_the_invocation_must_b
 }
 
 #[tokio::test]
-async fn a_launch_that_was_cut_off_and_never_comes_again_is_put_right_by_the_sweep() {
+async fn an_interrupted_launch_that_is_never_retried_is_completed_by_the_sweep() {
     for (start, then) in [(Start::Hangs, "already_launched"), (Start::NeverArrives, "launched")] {
         let world = World::start().await;
-        world.emr.next(start);
+        world.emr.next_start(start);
         drop(tokio::time::timeout(Duration::from_secs(9), world.invoke("a", backfill())).await);
         assert_eq!(world.outcome("b", sweep()).await, "swept", "it may still be running");
         world.age_lease();
@@ -142,9 +142,9 @@ async fn a_launch_that_was_cut_off_and_never_comes_again_is_put_right_by_the_swe
 }
 
 #[tokio::test]
-async fn whoever_comes_records_the_cluster_of_a_launch_that_was_killed() {
+async fn another_launch_records_the_cluster_of_a_launch_that_was_killed() {
     let world = World::start().await;
-    world.emr.next(Start::Hangs);
+    world.emr.next_start(Start::Hangs);
     tokio::time::timeout(Duration::from_secs(2), world.invoke("a", backfill())).await.unwrap_err();
     world.age_lease();
     assert_eq!(world.outcome("c", pca()).await, "waiting");
@@ -156,11 +156,11 @@ async fn whoever_comes_records_the_cluster_of_a_launch_that_was_killed() {
 }
 
 #[tokio::test]
-async fn a_kill_before_the_start_costs_only_time() {
+async fn a_kill_before_the_start_only_delays_the_launch() {
     let world = World::start().await;
-    world.emr.next(Start::Refuses);
+    world.emr.next_start(Start::IsRejected);
     world.outcome("a", backfill()).await;
-    // As it was before EMR refused.
+    // Restore the lease as it was before EMR rejected the request.
     let mut lease = world.lease().await;
     lease.released = None;
     world.put_json(LEASE_KEY, &serde_json::to_value(lease).unwrap()).await;
@@ -171,9 +171,9 @@ async fn a_kill_before_the_start_costs_only_time() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_emr_frees_the_lease() {
+async fn a_rejected_start_releases_the_lease() {
     let world = World::start().await;
-    world.emr.next(Start::Refuses);
+    world.emr.next_start(Start::IsRejected);
     let error = world.invoke("a", backfill()).await.unwrap_err().to_string();
     assert!(error.contains("no such subnet"), "{error}");
     assert_eq!(world.lease().await.released.as_deref(), Some("no such subnet"));
@@ -182,18 +182,18 @@ async fn a_refusal_of_emr_frees_the_lease() {
 }
 
 #[tokio::test]
-async fn a_start_whose_answer_is_lost_is_not_repeated_but_looked_for() {
+async fn a_cluster_whose_start_response_was_lost_is_found_and_not_started_again() {
     let world = World::start().await;
-    world.emr.next(Start::LosesReply);
+    world.emr.next_start(Start::LosesResponse);
     assert_eq!(world.outcome("a", backfill()).await, "launched");
     world.the_one_cluster().await;
     assert_eq!(world.emr.starts(), 1);
 }
 
 #[tokio::test]
-async fn a_start_that_left_no_trace_is_tried_again_when_that_is_certain() {
+async fn a_start_without_a_cluster_is_repeated_once_that_is_certain() {
     let world = World::start().await;
-    world.emr.next(Start::NeverArrives);
+    world.emr.next_start(Start::NeverArrives);
     assert_eq!(world.outcome("a", backfill()).await, "NotLaunched");
     assert_eq!(world.outcome("a", backfill()).await, "Refused");
     world.age_lease();
@@ -206,32 +206,32 @@ async fn a_cluster_that_can_not_be_recorded_is_terminated() {
     let world = World::start().await;
     let other = World::start().await;
     other.outcome("b", pca()).await;
-    world.emr.next(Start::Overtaken(world.store.clone(), Box::new(other.lease().await)));
+    world.emr.next_start(Start::Overtaken(world.store.clone(), Box::new(other.lease().await)));
     let error = world.invoke("a", backfill()).await.unwrap_err().to_string();
     assert!(error.contains("fruitvec-backfill-20261124T030000Z (j-1)"), "{error}");
     assert!(error.contains("is being terminated"), "{error}");
-    assert_eq!(world.emr.living()[0].state, ClusterState::Terminating);
-    // Nobody has recorded it, so it counts for nothing once it is gone; until then it is one too many.
-    world.emr.turn("j-1", ClusterState::Terminated, "USER_REQUEST");
+    assert_eq!(world.emr.running()[0].state, ClusterState::Terminating);
+    // It was never recorded. Once it has terminated, the launch is free to start another.
+    world.emr.set_state("j-1", ClusterState::Terminated, "USER_REQUEST");
     assert_eq!(world.outcome("a", backfill()).await, "launched");
     world.the_one_cluster().await;
 }
 
-/// S3 has taken the record, but every answer of it was lost.
+/// S3 stored the cluster's id, but every response was lost.
 #[tokio::test]
-async fn a_cluster_that_was_called_off_although_it_is_recorded_is_launched_anew() {
+async fn a_cluster_that_was_cancelled_although_it_was_recorded_is_replaced() {
     let world = World::start().await;
     world.outcome("a", backfill()).await;
-    world.emr.turn("j-1", ClusterState::Terminating, "USER_REQUEST");
+    world.emr.set_state("j-1", ClusterState::Terminating, "USER_REQUEST");
     assert_eq!(world.outcome("a", backfill()).await, "Refused");
-    world.emr.turn("j-1", ClusterState::Terminated, "USER_REQUEST");
+    world.emr.set_state("j-1", ClusterState::Terminated, "USER_REQUEST");
     assert_eq!(world.outcome("a", backfill()).await, "launched");
     assert_eq!(world.the_one_cluster().await.id, "j-2");
 }
 
 #[tokio::test]
-async fn a_lease_is_taken_over_only_when_its_cluster_has_ended() {
-    for (state, wanted) in [
+async fn a_lease_is_taken_over_only_after_its_cluster_has_ended() {
+    for (state, expected) in [
         (ClusterState::Starting, "waiting"),
         (ClusterState::Bootstrapping, "waiting"),
         (ClusterState::Running, "waiting"),
@@ -244,26 +244,26 @@ async fn a_lease_is_taken_over_only_when_its_cluster_has_ended() {
         let world = World::start().await;
         world.outcome("a", backfill()).await;
         world.age_lease();
-        world.emr.turn("j-1", state.clone(), "");
-        assert_eq!(world.outcome("b", pca()).await, wanted, "{state:?}");
+        world.emr.set_state("j-1", state.clone(), "");
+        assert_eq!(world.outcome("b", pca()).await, expected, "{state:?}");
         world.the_one_cluster().await;
     }
 }
 
 #[tokio::test]
-async fn a_cluster_that_emr_does_not_know_has_ended() {
+async fn a_cluster_unknown_to_emr_counts_as_ended() {
     let world = World::start().await;
     world.outcome("a", backfill()).await;
     let mut lease = world.lease().await;
     lease.cluster_id = Some("j-FORGOTTEN".into());
     world.put_json(LEASE_KEY, &serde_json::to_value(lease).unwrap()).await;
-    assert_eq!(world.outcome("b", pca()).await, "waiting", "EMR may need a moment to know it");
+    assert_eq!(world.outcome("b", pca()).await, "waiting", "EMR may not describe a new cluster yet");
     world.age_lease();
     assert_eq!(world.outcome("b", pca()).await, "launched");
 }
 
 #[tokio::test]
-async fn a_cluster_of_another_deployment_is_not_taken_for_ours() {
+async fn a_cluster_of_another_deployment_with_the_same_name_is_ignored() {
     let world = World::start().await;
     world.emr.add("fruitvec-backfill-20261124T030000Z", "results-of-staging", Duration::ZERO);
     assert_eq!(world.outcome("a", backfill()).await, "launched");
@@ -271,7 +271,7 @@ async fn a_cluster_of_another_deployment_is_not_taken_for_ours() {
 }
 
 #[tokio::test]
-async fn what_is_no_lease_is_named_and_nothing_is_started() {
+async fn an_invalid_lease_is_named_and_no_cluster_is_started() {
     let world = World::start().await;
     world.put(RESULTS, LEASE_KEY).await;
     let error = world.invoke("a", backfill()).await.unwrap_err().to_string();
@@ -280,12 +280,15 @@ async fn what_is_no_lease_is_named_and_nothing_is_started() {
 }
 
 #[tokio::test]
-async fn of_launches_that_wait_for_the_same_the_latest_is_enough() {
+async fn only_the_latest_of_several_equal_launches_stays_queued() {
     let world = World::start().await;
     world.outcome("a", backfill()).await;
-    let wish = |day: u32, full: bool| json!({"job": "pca", "scheduled_time": format!("2026-11-{day}T04:00:00Z"), "full": full});
+    let pca_on = |day: u32, full: bool| {
+        let scheduled_time = format!("2026-11-{day}T04:00:00Z");
+        json!({"job": "pca", "scheduled_time": scheduled_time, "full": full})
+    };
     for (request_id, event) in
-        [wish(22, false), wish(29, false), wish(24, true), wish(15, false)].into_iter().enumerate()
+        [pca_on(22, false), pca_on(29, false), pca_on(24, true), pca_on(15, false)].into_iter().enumerate()
     {
         assert_eq!(world.outcome(&request_id.to_string(), event).await, "waiting");
     }

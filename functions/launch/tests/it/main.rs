@@ -1,8 +1,8 @@
-//! The function against the embedded S3, with an EMR that does what a test wants; and its binary.
+//! Tests the function against the embedded S3 and a scripted EMR, and tests its binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod binary;
+mod change_detection;
 mod events;
 mod fixture;
 mod lease;
-mod look;

@@ -1,0 +1,145 @@
+//! Limits on the resources that one photo may use.
+
+use crate::rejection::{RejectCode, Rejection};
+
+/// The limit on the longer side of an image, in pixels. It is the same as libjpeg's.
+///
+/// Without it, an image one pixel wide and millions high would pass the pixel limit but exhaust the
+/// resizer's memory.
+pub const LONGEST_SIDE: u32 = 65_500;
+
+/// Per-photo resource limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// File size, in bytes.
+    pub bytes: u64,
+    /// Width × height.
+    pub pixels: u64,
+    /// Peak memory of decoding, in bytes.
+    pub decoded_bytes: u64,
+}
+
+impl Default for Limits {
+    /// Returns 25 MiB of file, 64 million pixels and 256 MiB of memory.
+    fn default() -> Self {
+        Self { bytes: 25 << 20, pixels: 64_000_000, decoded_bytes: 256 << 20 }
+    }
+}
+
+impl Limits {
+    /// Returns the peak memory, in bytes, to decode the largest photo within these limits and
+    /// resize it to `side` pixels.
+    #[must_use]
+    pub fn memory(&self, side: u32) -> u64 {
+        // The decoded image and the half-resized one exist at the same time.
+        self.decoded_bytes + strip(side, LONGEST_SIDE)
+    }
+
+    /// Rejects a file by its size, before any of it is read.
+    ///
+    /// # Errors
+    /// `TooManyBytes`.
+    pub fn check_bytes(&self, bytes: u64) -> Result<(), Rejection> {
+        if bytes <= self.bytes {
+            return Ok(());
+        }
+        let message =
+            format!("{bytes} bytes; the limit is {}; send a smaller or more compressed image", self.bytes);
+        Err(Rejection::new(RejectCode::TooManyBytes, message))
+    }
+
+    /// Rejects an image whose header declares no pixels, too many pixels, or too long a side.
+    ///
+    /// # Errors
+    /// `Corrupt` or `TooManyPixels`.
+    pub fn check_pixels(&self, (width, height): (u32, u32)) -> Result<(), Rejection> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 {
+            let message = format!("the header declares {width}×{height} pixels; export the image again");
+            return Err(Rejection::new(RejectCode::Corrupt, message));
+        }
+        if width.max(height) > LONGEST_SIDE {
+            let message =
+                format!("{width}×{height} pixels; no side may exceed {LONGEST_SIDE}; send a smaller image");
+            return Err(Rejection::new(RejectCode::TooManyPixels, message));
+        }
+        if pixels <= self.pixels {
+            return Ok(());
+        }
+        let limit = self.pixels;
+        let message =
+            format!("{width}×{height} = {pixels} pixels; the limit is {limit}; send a smaller image");
+        Err(Rejection::new(RejectCode::TooManyPixels, message))
+    }
+
+    /// Rejects an image that takes too much memory to decode.
+    ///
+    /// # Errors
+    /// `DecodedTooLarge`.
+    pub fn check_memory(&self, (width, height): (u32, u32), decoded_bytes: u64) -> Result<(), Rejection> {
+        if decoded_bytes <= self.decoded_bytes {
+            return Ok(());
+        }
+        let message = format!(
+            "{width}×{height} pixels take {decoded_bytes} bytes to decode; the limit is {}; \
+             send fewer pixels, or 8-bit samples",
+            self.decoded_bytes
+        );
+        Err(Rejection::new(RejectCode::DecodedTooLarge, message))
+    }
+}
+
+/// Returns the size, in bytes, of an RGB image that is resized horizontally but not yet vertically.
+#[must_use]
+pub fn strip(side: u32, height: u32) -> u64 {
+    3 * u64::from(side) * u64::from(height)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { bytes: 1000, pixels: 10_000, decoded_bytes: 30_000 };
+
+    fn code(result: Result<(), Rejection>) -> Option<RejectCode> {
+        result.err().map(|rejection| rejection.code)
+    }
+
+    #[test]
+    fn every_limit_is_inclusive() {
+        assert_eq!(code(LIMITS.check_bytes(1000)), None);
+        assert_eq!(code(LIMITS.check_bytes(1001)), Some(RejectCode::TooManyBytes));
+        assert_eq!(code(LIMITS.check_pixels((100, 100))), None);
+        assert_eq!(code(LIMITS.check_pixels((100, 101))), Some(RejectCode::TooManyPixels));
+        assert_eq!(code(LIMITS.check_memory((100, 100), 30_000)), None);
+        assert_eq!(code(LIMITS.check_memory((100, 100), 30_001)), Some(RejectCode::DecodedTooLarge));
+    }
+
+    #[test]
+    fn an_image_without_pixels_is_corrupt() {
+        assert_eq!(code(LIMITS.check_pixels((0, 7))), Some(RejectCode::Corrupt));
+        assert_eq!(code(LIMITS.check_pixels((7, 0))), Some(RejectCode::Corrupt));
+    }
+
+    #[test]
+    fn a_long_thin_image_is_rejected_within_the_pixel_limit() {
+        let limits = Limits { pixels: u64::MAX, ..LIMITS };
+        assert_eq!(code(limits.check_pixels((1, LONGEST_SIDE))), None);
+        assert_eq!(code(limits.check_pixels((1, LONGEST_SIDE + 1))), Some(RejectCode::TooManyPixels));
+        assert_eq!(code(limits.check_pixels((u32::MAX, u32::MAX))), Some(RejectCode::TooManyPixels));
+    }
+
+    #[test]
+    fn peak_memory_includes_the_half_resized_image() {
+        assert_eq!(LIMITS.memory(224), 30_000 + 3 * 224 * 65_500);
+    }
+
+    #[test]
+    fn a_rejection_gives_the_value_the_limit_and_a_remedy() {
+        let rejection = LIMITS.check_bytes(1001).unwrap_err();
+        assert_eq!(
+            rejection.message,
+            "1001 bytes; the limit is 1000; send a smaller or more compressed image"
+        );
+    }
+}

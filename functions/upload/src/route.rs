@@ -1,0 +1,4 @@
+//! The only route of the HTTP API.
+
+pub(crate) const METHOD: &str = "POST";
+pub(crate) const PATH: &str = "/uploads";

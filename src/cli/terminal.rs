@@ -1,0 +1,26 @@
+//! Text for a terminal.
+
+/// Escapes the characters of a key that would control the terminal.
+pub(crate) fn escape_control(key: &str) -> String {
+    key.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// Returns a count with its noun: `1 photo`, `2 photos`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_nothing_else() {
+        assert_eq!(escape_control("a\u{1b}[2J é 🥝\n"), "a\\u{1b}[2J é 🥝\\n");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!((counted(1, "part"), counted(0, "part")), ("1 part".into(), "0 parts".into()));
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the engines on graphs like those that exporters write.
+
+mod engines;
+mod graph;
+mod networks;
+mod unsupported;

@@ -1,0 +1,78 @@
+//! Decodes JPEGs with libjpeg.
+//!
+//! The decoder is libjpeg because the reference embeddings were made with it. Decoders round
+//! differently when they upsample chroma. On small photos, that alone can lower the cosine between
+//! two embeddings of the same photo below 0.9995.
+//!
+//! Of libjpeg's variants, mozjpeg needs only a C compiler to build. If nasm is installed at build
+//! time, it includes its assembly code. That decodes the same pixels in 20 % less time, and a
+//! test compares their digests.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use mozjpeg::{ColorSpace, Decompress};
+
+use super::header::Header;
+use super::jpeg_segments::corrupt;
+use super::raster::{Raster, pack};
+use super::scale::Scale;
+use crate::rejection::Rejection;
+
+/// Decodes a JPEG at a scale. `header` is the size as stored.
+pub(super) fn decode(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
+    // libjpeg reports an error by unwinding with a message. Unwinding frees everything that the
+    // decoder allocated.
+    catch_unwind(AssertUnwindSafe(|| decode_or_unwind(bytes, header, scale))).unwrap_or_else(|payload| {
+        let message = payload.downcast_ref::<String>();
+        match message.and_then(|message| message.strip_prefix("libjpeg fatal error: ")) {
+            Some(reason) => Err(corrupt(reason)),
+            // Any other panic is a bug, which the caller reports with another code.
+            None => resume_unwind(payload),
+        }
+    })
+}
+
+fn decode_or_unwind(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
+    let failed = |cause: std::io::Error| corrupt(&cause.to_string());
+    let mut decoder = Decompress::new_mem(bytes).map_err(failed)?;
+    let &Header { width, height, .. } = header;
+    // libjpeg may use another frame than the one whose size was checked against the limits.
+    if decoder.size() != (width as usize, height as usize) {
+        return Err(corrupt("it has frames of different sizes"));
+    }
+    decoder.scale(scale.eighths());
+    let (channels, started) = match decoder.color_space() {
+        ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => (4, decoder.to_colorspace(ColorSpace::JCS_CMYK)),
+        ColorSpace::JCS_GRAYSCALE => (1, decoder.grayscale()),
+        _ => (3, decoder.rgb()),
+    };
+    let mut started = started.map_err(failed)?;
+    let (width, height) = (scale.apply(width), scale.apply(height));
+    let mut samples = vec![0; width as usize * height as usize * channels];
+    started.read_scanlines_into::<u8>(&mut samples).map_err(failed)?;
+    if channels == 4 {
+        // Adobe stores CMYK inverted, and every other encoder follows: 255 means no ink.
+        pack(&mut samples, |[c, m, y, k]| [c, m, y].map(|ink| over_black(ink, k)));
+    }
+    Ok(Raster { width, height, channels: if channels == 1 { 1 } else { 3 }, samples })
+}
+
+/// Returns ink · black / 255, rounded to the nearest integer.
+fn over_black(ink: u8, black: u8) -> u8 {
+    // Exact division by 255 without a division, for every product of two bytes.
+    let product = u32::from(ink) * u32::from(black) + 128;
+    ((product + (product >> 8)) >> 8) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ink_over_black_is_rounded_to_the_nearest_integer() {
+        for (ink, black) in (0..=255).flat_map(|ink| (0..=255).map(move |black| (ink, black))) {
+            let exact = f64::from(ink) * f64::from(black) / 255.0;
+            assert_eq!(over_black(ink, black), exact.round() as u8, "{ink}, {black}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Turns the bytes of a photo into the upright square RGB image that a model expects.
+//!
+//! It takes two steps, between which a caller can reserve memory. [`probe`] reads the header and
+//! rejects files that are too large, corrupt or of another format, before anything is decoded.
+//! [`ProbedImage::input_image`] then decodes and resizes the image.
+//!
+//! ```text
+//! bytes ──▶ probe ──▶ ProbedImage ──▶ decode ──▶ Raster ──▶ resize ──▶ InputImage
+//!           format, jpeg_segments,     jpeg at a Scale,
+//!           tiff                      others in full
+//! ```
+//!
+//! The result matches Pillow's `convert('RGB').resize(…)`, except that transparent images are
+//! blended over white.
+
+mod catch_panic;
+mod decode;
+mod format;
+mod header;
+mod input_image;
+mod jpeg;
+mod jpeg_segments;
+#[cfg(debug_assertions)]
+mod panic_injection;
+mod probe;
+mod raster;
+mod resize;
+mod scale;
+#[cfg(test)]
+mod tests;
+mod tiff;
+
+pub use self::catch_panic::catch_panic;
+pub use self::header::Header;
+pub use self::input_image::InputImage;
+pub use self::probe::{ProbedImage, probe};

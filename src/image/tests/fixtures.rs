@@ -1,0 +1,107 @@
+//! Images, and assertions about their pixels.
+
+use image::{DynamicImage, ImageFormat, RgbImage};
+use mozjpeg::{ColorSpace, Compress};
+
+use crate::contract::limits::Limits;
+use crate::contract::model_card::{Filter, ResizeMode};
+use crate::image::input_image::InputImage;
+use crate::image::probe::probe;
+use crate::rejection::{RejectCode, Rejection};
+
+/// The colours of [`quadrants`]: red and green above blue and yellow.
+pub(super) const QUADRANTS: [[u8; 3]; 4] = [[200, 40, 30], [40, 160, 60], [30, 60, 200], [230, 210, 50]];
+pub(super) const WHITE: [u8; 3] = [255; 3];
+pub(super) const PROGRESSIVE: &[u8] = include_bytes!("../../../tests/photos/progressive.jpg");
+pub(super) const LOSSY_WEBP: &[u8] = include_bytes!("../../../tests/photos/lossy.webp");
+
+/// The number of different rows in [`noisy_jpeg`]. Drawing millions of pixels would be slow.
+const ROWS: usize = 13;
+
+/// Returns an image of 32 × 32 pixels with four quadrants.
+pub(super) fn quadrants() -> DynamicImage {
+    DynamicImage::ImageRgb8(RgbImage::from_fn(32, 32, |x, y| {
+        image::Rgb(QUADRANTS[(y / 16 * 2 + x / 16) as usize])
+    }))
+}
+
+/// Returns an image that no format compresses well.
+pub(super) fn textured(width: u32, height: u32) -> DynamicImage {
+    let mut random = random();
+    DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([x as u8, y as u8, (random() >> 25) as u8])
+    }))
+}
+
+/// Returns a JPEG of the four quadrants with noise.
+pub(super) fn noisy_jpeg(width: u32, height: u32, space: ColorSpace, progressive: bool) -> Vec<u8> {
+    let mut random = random();
+    let mut noisy = move |sample: u8| sample.saturating_add((random() >> 29) as u8);
+    let mut row = |half: usize| {
+        let colours = (0..width).map(|x| QUADRANTS[half + (2 * x / width) as usize]);
+        let mut samples = Vec::new();
+        for [r, g, b] in colours {
+            match space {
+                ColorSpace::JCS_CMYK => samples.extend([r, g, b, 255].map(&mut noisy)),
+                ColorSpace::JCS_GRAYSCALE => samples.push(noisy(g)),
+                _ => samples.extend([r, g, b].map(&mut noisy)),
+            }
+        }
+        samples
+    };
+    let halves = [0, 2].map(|half| [(); ROWS].map(|()| row(half)));
+    let rows = (0..height as usize).map(|y| &halves[2 * y / height as usize][y % ROWS]);
+    let mut compress = Compress::new(space);
+    compress.set_fastest_defaults();
+    compress.set_size(width as usize, height as usize);
+    compress.set_quality(90.0);
+    if progressive {
+        compress.set_progressive_mode();
+    }
+    let mut started = compress.start_compress(Vec::new()).unwrap();
+    rows.for_each(|row| started.write_scanlines(row).unwrap());
+    started.finish().unwrap()
+}
+
+/// Returns a linear congruential generator. Only the upper bits of its numbers are random.
+fn random() -> impl FnMut() -> u32 {
+    let mut state = 1_u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state
+    }
+}
+
+pub(super) fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// Probes a file, decodes it, and stretches it to `side` pixels.
+pub(super) fn input_image(bytes: &[u8], side: u32) -> Result<InputImage, Rejection> {
+    probe(bytes, &Limits::default())?.input_image(side, ResizeMode::Stretch, Filter::Bicubic)
+}
+
+pub(super) fn reject_code<T>(result: Result<T, Rejection>) -> Option<RejectCode> {
+    result.err().map(|rejection| rejection.code)
+}
+
+pub(super) fn pixel(image: &InputImage, x: u32, y: u32) -> [u8; 3] {
+    let at = ((y * image.side() + x) * 3) as usize;
+    [image.rgb()[at], image.rgb()[at + 1], image.rgb()[at + 2]]
+}
+
+/// Returns the pixel at the centre of each quadrant of an image of 32 × 32 pixels.
+pub(super) fn centres(image: &InputImage) -> [[u8; 3]; 4] {
+    [(8, 8), (24, 8), (8, 24), (24, 24)].map(|(x, y)| pixel(image, x, y))
+}
+
+/// Asserts that a file shows four quadrants of these colours.
+#[track_caller]
+pub(super) fn assert_shows(bytes: &[u8], expected: [[u8; 3]; 4], tolerance: u8) {
+    let found = centres(&input_image(bytes, 32).unwrap());
+    let is_near =
+        found.as_flattened().iter().zip(expected.as_flattened()).all(|(a, b)| a.abs_diff(*b) <= tolerance);
+    assert!(is_near, "{found:?} is not {expected:?}");
+}

@@ -1,0 +1,87 @@
+//! JPEGs much larger than the input image, which are decoded at a smaller scale.
+
+use image::ImageFormat;
+use mozjpeg::ColorSpace;
+
+use super::fixtures::{PROGRESSIVE, encode, noisy_jpeg, textured};
+use crate::contract::limits::Limits;
+use crate::contract::model_card::{Filter, ResizeMode};
+use crate::image::probe::probe;
+use crate::image::scale::Scale;
+use crate::image::{jpeg, jpeg_segments};
+
+/// Returns JPEGs of every kind, with a name for each. No size is a multiple of a block.
+fn jpegs() -> Vec<(String, Vec<u8>)> {
+    let spaces = [ColorSpace::JCS_RGB, ColorSpace::JCS_GRAYSCALE, ColorSpace::JCS_CMYK];
+    let mut jpegs = Vec::new();
+    for (space, progressive) in spaces.into_iter().flat_map(|space| [(space, false), (space, true)]) {
+        for (width, height) in [(1021, 1021), (517, 303), (131, 260)] {
+            let name = format!("{space:?}, progressive: {progressive}, {width}×{height}");
+            jpegs.push((name, noisy_jpeg(width, height, space, progressive)));
+        }
+    }
+    jpegs
+}
+
+#[test]
+fn a_scaled_jpeg_shows_the_same_as_the_full_one() {
+    for (name, bytes) in jpegs() {
+        let probed = probe(&bytes[..], &Limits::default()).unwrap();
+        let header = *probed.header();
+        for fit in [ResizeMode::Stretch, ResizeMode::Crop { shorter_side: 33 }] {
+            assert_ne!(probed.scale(32, fit), Scale::FULL, "{name}");
+            let scaled = probed.input_image(32, fit, Filter::Bicubic).unwrap();
+            let full = probed.clone().without_scaling().input_image(32, fit, Filter::Bicubic).unwrap();
+            let differences = scaled.rgb().iter().zip(full.rgb()).map(|(a, b)| a.abs_diff(*b));
+            let (sum, max) = differences.fold((0, 0), |(sum, max), it| (sum + u32::from(it), max.max(it)));
+            let mean = f64::from(sum) / scaled.rgb().len() as f64;
+            assert!(mean < 1.0 && max < 40, "{name}, {fit:?}: mean {mean}, maximum {max}");
+        }
+        assert_eq!(header, *probe(&bytes, &Limits::default()).unwrap().header(), "{name}");
+    }
+}
+
+/// Fails if libjpeg is built from code that rounds differently. Its C code and its x86 assembly
+/// agree.
+#[test]
+fn every_build_of_libjpeg_decodes_the_same_pixels() {
+    let full_chroma = encode(&textured(517, 303), ImageFormat::Jpeg);
+    let subsampled = noisy_jpeg(517, 303, ColorSpace::JCS_RGB, false);
+    let digests = [&full_chroma, &subsampled, PROGRESSIVE].map(|bytes| {
+        let header = jpeg_segments::read(bytes).unwrap().header();
+        let mut pixels = Vec::new();
+        for part in [16, 8, 4, 1] {
+            let side = header.height / part;
+            let scale = Scale::choose(header.width, header.height, side, ResizeMode::Stretch);
+            assert_eq!(u32::from(scale.eighths()), (16 / part).min(8));
+            pixels.extend(jpeg::decode(bytes, &header, scale).unwrap().samples);
+        }
+        hex::encode(&ring::digest::digest(&ring::digest::SHA256, &pixels).as_ref()[..8])
+    });
+    assert_eq!(digests, ["ae6725b9464752d8", "f6e36d4f750fe7f0", "cf88781a07d95c5f"]);
+}
+
+#[test]
+fn the_header_has_the_full_size() {
+    let bytes = noisy_jpeg(517, 303, ColorSpace::JCS_RGB, false);
+    let header = *probe(&bytes, &Limits::default()).unwrap().header();
+    assert_eq!((header.width, header.height), (517, 303));
+}
+
+#[test]
+fn memory_counts_only_the_decoded_pixels() {
+    let bytes = noisy_jpeg(1600, 1200, ColorSpace::JCS_RGB, false);
+    let probed = probe(&bytes, &Limits::default()).unwrap();
+    let (full, scaled) = (probed.memory(601, ResizeMode::Stretch), probed.memory(64, ResizeMode::Stretch));
+    assert_eq!(full, probed.header().decoded_bytes + 3 * 601 * 1200);
+    assert_eq!(full - scaled, 3 * (1600 * 1200 - 200 * 150) + 3 * (601 * 1200 - 64 * 150));
+    let progressive = noisy_jpeg(1600, 1200, ColorSpace::JCS_RGB, true);
+    let probed = probe(&progressive, &Limits::default()).unwrap();
+    // The decoder keeps all coefficients at any scale, with two bytes each: one of luma per pixel,
+    // and at least half of one of chroma.
+    assert!(
+        probed.memory(64, ResizeMode::Stretch) >= 1600 * 1200 * 3,
+        "{}",
+        probed.memory(64, ResizeMode::Stretch)
+    );
+}

@@ -1,0 +1,184 @@
+//! The memory that decoding takes, measured by the operating system.
+//!
+//! Each peak is measured in a separate process: this test program, started again for one file.
+
+use std::path::Path;
+use std::process::Command;
+
+use image::codecs::png::PngEncoder;
+use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
+use mozjpeg::ColorSpace;
+
+use super::fixtures::{PROGRESSIVE, QUADRANTS, assert_shows, encode, noisy_jpeg, quadrants, textured};
+use crate::contract::limits::Limits;
+use crate::contract::model_card::{Filter, ResizeMode};
+use crate::image::header::Header;
+use crate::image::probe::probe;
+use crate::rejection::RejectCode;
+
+/// Environment variables for the child: the file, and the side of the input image.
+const FILE: &str = "FRUITVEC_TEST_PEAK_OF";
+const SIDE: &str = "FRUITVEC_TEST_PEAK_AT";
+/// Allowance for the allocator and the decoders' small tables, in bytes.
+const SLACK: u64 = 3 << 20;
+
+/// Reads a line of `/proc/self/status`, in bytes.
+fn status(line: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let value = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+    value.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+/// Runs in the child: decodes the file, and writes the growth of the process to a file next to it.
+fn measure(path: &Path) {
+    let bytes = std::fs::read(path).unwrap();
+    let side = std::env::var(SIDE).unwrap().parse().unwrap();
+    let decode = || {
+        _ = probe(&bytes, &Limits::default())
+            .and_then(|probed| probed.input_image(side, ResizeMode::Stretch, Filter::Bicubic));
+    };
+    // The first run also loads pages of the program.
+    decode();
+    // Writing 5 resets the peak, see proc(5).
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = status("VmRSS:");
+    decode();
+    let growth = status("VmHWM:").saturating_sub(before);
+    std::fs::write(path.with_extension("peak"), growth.to_string()).unwrap();
+}
+
+/// Returns the bytes by which a process grows when it turns this file into an input image of `side`
+/// pixels. `test` is the name of the calling test, which must call [`measure`] in the child.
+fn growth(side: u32, bytes: &[u8], test: &str) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    std::fs::write(&path, bytes).unwrap();
+    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let program = std::env::current_exe().unwrap();
+    let mut child = Command::new(program);
+    child
+        .args(["--exact", &name])
+        .env(FILE, &path)
+        .env(SIDE, side.to_string())
+        // The allocator then returns freed blocks of this size to the system immediately, so the
+        // process is only as large as the memory in use.
+        .env("MALLOC_MMAP_THRESHOLD_", "65536");
+    let output = child.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    std::fs::read_to_string(path.with_extension("peak")).unwrap().parse().unwrap()
+}
+
+/// Returns files of every format, each with a name. All are 1600 × 1200 pixels.
+fn files() -> Vec<(String, Vec<u8>)> {
+    let image = textured(1600, 1200);
+    let opaque = |image: DynamicImage| DynamicImage::from(image.to_rgba8());
+    let formats =
+        [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP];
+    let mut files: Vec<(String, Vec<u8>)> =
+        formats.map(|format| (format!("{format:?}"), encode(&image, format))).to_vec();
+    // Shades of grey fit into a palette. With more colours, the encoder takes half a minute to
+    // choose one.
+    files.push(("GIF".to_owned(), encode(&opaque(image.to_luma8().into()), ImageFormat::Gif)));
+    files.push(("RGBA WebP".to_owned(), encode(&opaque(image.clone()), ImageFormat::WebP)));
+    files.push(("16-bit PNG".to_owned(), encode(&image.to_rgb16().into(), ImageFormat::Png)));
+    files.push(("16-bit TIFF".to_owned(), encode(&image.to_rgb16().into(), ImageFormat::Tiff)));
+    // The decoder accepts less data than the frame header declares, but allocates memory for all of
+    // it. So a larger size in the header is enough.
+    let mut progressive = PROGRESSIVE.to_vec();
+    let frame = progressive.windows(2).position(|marker| marker == b"\xFF\xC2").unwrap();
+    progressive[frame + 5..frame + 9].copy_from_slice(&[0x04, 0xB0, 0x06, 0x40]);
+    files.push(("progressive JPEG".to_owned(), progressive));
+    files
+}
+
+/// Declares another width and height in a PNG.
+fn set_size(png: &mut [u8], width: u32, height: u32) {
+    png[16..20].copy_from_slice(&width.to_be_bytes());
+    png[20..24].copy_from_slice(&height.to_be_bytes());
+    let checksum = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// Returns the CRC-32 of PNG (ISO 3309).
+fn crc32(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit))
+}
+
+#[test]
+fn no_decoder_exceeds_the_declared_memory() {
+    if let Some(path) = std::env::var_os(FILE) {
+        return measure(Path::new(&path));
+    }
+    let files = files();
+    // A JPEG is decoded at an eighth for 64 pixels, and at full size for 601. For other formats the
+    // side makes no difference.
+    let jpegs = files.iter().filter(|(name, _)| name.ends_with("JPEG") || name.ends_with("Jpeg"));
+    for ((name, bytes), side) in files.iter().map(|file| (file, 64)).chain(jpegs.map(|file| (file, 601))) {
+        let probed = probe(bytes, &Limits::default()).unwrap();
+        let scale = probed.scale(side, ResizeMode::Stretch);
+        let Header { width, height, .. } = *probed.header();
+        let growth = growth(side, bytes, "no_decoder_exceeds_the_declared_memory");
+        let declared = probed.memory(side, ResizeMode::Stretch) + 3 * u64::from(side * side) + SLACK;
+        assert!(growth <= declared, "{name} to {side}: {growth} > {declared}");
+        let pixels = u64::from(scale.apply(width)) * u64::from(scale.apply(height));
+        assert!(
+            growth >= 3 * pixels,
+            "{name} to {side}: {growth} bytes are too few for the image: nothing was measured"
+        );
+    }
+}
+
+#[test]
+fn a_photo_from_a_phone_takes_less_than_60_megabytes() {
+    if let Some(path) = std::env::var_os(FILE) {
+        return measure(Path::new(&path));
+    }
+    for progressive in [false, true] {
+        let bytes = noisy_jpeg(4032, 3024, ColorSpace::JCS_RGB, progressive);
+        let growth = growth(224, &bytes, "a_photo_from_a_phone_takes_less_than_60_megabytes");
+        let peak = growth + bytes.len() as u64;
+        assert!(peak < 60_000_000, "progressive: {progressive}: {peak}");
+        assert!(peak > 3 * 1008 * 756, "progressive: {progressive}: nothing was measured");
+    }
+}
+
+#[test]
+fn an_image_over_the_memory_limit_is_rejected_before_anything_is_allocated() {
+    if let Some(path) = std::env::var_os(FILE) {
+        return measure(Path::new(&path));
+    }
+    // 64 megapixels of 16 bits are within the pixel limit.
+    let mut png = encode(&textured(8, 8).to_rgb16().into(), ImageFormat::Png);
+    set_size(&mut png, 8000, 8000);
+    let rejection = probe(&png, &Limits::default()).unwrap_err();
+    assert_eq!(rejection.code, RejectCode::DecodedTooLarge);
+    assert!(rejection.message.contains("8000×8000 pixels take 384000000 bytes"), "{rejection}");
+    let growth = growth(64, &png, "an_image_over_the_memory_limit_is_rejected_before_anything_is_allocated");
+    assert!(growth <= SLACK, "{growth}");
+}
+
+/// The resizer's first pass would turn it into a strip of 64,000,000 × side pixels.
+#[test]
+fn an_image_one_pixel_wide_and_millions_high_is_rejected() {
+    let mut png = encode(&textured(8, 8), ImageFormat::Png);
+    set_size(&mut png, 1, 64_000_000);
+    let rejection = probe(&png, &Limits::default()).unwrap_err();
+    assert_eq!(rejection.code, RejectCode::TooManyPixels);
+    assert!(rejection.message.contains("no side may exceed 65500"), "{rejection}");
+}
+
+#[test]
+fn a_profile_that_inflates_too_far_is_dropped() {
+    if let Some(path) = std::env::var_os(FILE) {
+        return measure(Path::new(&path));
+    }
+    let mut png = Vec::new();
+    let mut encoder = PngEncoder::new(&mut png);
+    encoder.set_icc_profile(vec![0; 100 << 20]).unwrap();
+    encoder.write_image(quadrants().as_bytes(), 32, 32, ColorType::Rgb8.into()).unwrap();
+    assert!(png.len() < 1 << 20, "{}", png.len());
+    assert_shows(&png, QUADRANTS, 0);
+    let growth = growth(64, &png, "a_profile_that_inflates_too_far_is_dropped");
+    assert!(growth <= (16 << 20), "{growth}");
+}

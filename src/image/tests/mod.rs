@@ -1,0 +1,12 @@
+//! Tests of the whole path from the bytes of a photo to an input image.
+//!
+//! They encode their images themselves, except for those in `tests/photos`.
+
+mod fixtures;
+mod formats;
+mod geometry;
+mod jpeg_scale;
+#[cfg(target_os = "linux")]
+mod memory;
+mod properties;
+mod rejections;
