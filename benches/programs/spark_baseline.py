@@ -1,10 +1,11 @@
-"""What the team did before fruitvec, and Spark ML's own PCA: programs for spark-submit, run by benches/rebuild.
+"""The way the team worked before fruitvec, and Spark ML's own PCA. Run by rebuild.py with spark-submit.
 
-    before.py embed PHOTOS OUT       a pandas UDF with Keras MobileNetV2 over a folder of photos, written as Parquet
-    before.py pca ROWS OUT COLUMN    Spark ML's PCA, 20 components, of a column of lists in Parquet; the scores are written as Parquet
+    embed PHOTOS OUT       embeds a folder of photos with Keras in a pandas UDF and writes Parquet
+    pca ROWS OUT COLUMN    fits a PCA to a column of lists in Parquet and writes the scores as Parquet
 
-`embed` is the notebook that many have started from: the weights are broadcast, each partition builds the network anew, photos are read with
-binaryFile and spread over 24 partitions. Its weights are random here: they cost the same time. Each prints one line of JSON.
+`embed` does the same as a widespread notebook. It broadcasts the weights of MobileNetV2, builds the network
+in each partition, reads photos with binaryFile and spreads them over 24 partitions. The weights are random
+here, which takes the same time. Each mode prints one line of JSON.
 """
 
 import io
@@ -50,7 +51,12 @@ def embed(spark, photos, out):
 
     featurized = pandas_udf(featurize, "array<float>", PandasUDFType.SCALAR_ITER)
     start = time.perf_counter()
-    images = spark.read.format("binaryFile").option("pathGlobFilter", "*.jpg").option("recursiveFileLookup", "true").load(photos)
+    images = (
+        spark.read.format("binaryFile")
+        .option("pathGlobFilter", "*.jpg")
+        .option("recursiveFileLookup", "true")
+        .load(photos)
+    )
     images = images.withColumn("label", element_at(split(col("path"), "/"), -2))
     features = images.repartition(PARTITIONS).select("path", "label", featurized("content").alias("features"))
     features.write.mode("overwrite").parquet(out)
@@ -63,14 +69,21 @@ def pca(spark, rows, out, column):
     from pyspark.sql.functions import col
 
     start = time.perf_counter()
-    found = spark.read.parquet(rows).select(array_to_vector(col(column)).alias("vector"))
-    fit = PCA(k=COMPONENTS, inputCol="vector", outputCol="scores").fit(found)
+    vectors = spark.read.parquet(rows).select(array_to_vector(col(column)).alias("vector"))
+    fit = PCA(k=COMPONENTS, inputCol="vector", outputCol="scores").fit(vectors)
     fitted = time.perf_counter()
-    fit.transform(found).select(vector_to_array(col("scores"), "float32").alias("scores")).write.mode("overwrite").parquet(out)
+    fit.transform(vectors).select(vector_to_array(col("scores"), "float32").alias("scores")).write.mode(
+        "overwrite"
+    ).parquet(out)
     projected = time.perf_counter()
-    # scikit-learn and Spark mean the same by it: the share of all variance.
+    # The share of the whole variance, as in scikit-learn.
     explained = float(fit.explainedVariance.toArray().sum())
-    return {"fit": fitted - start, "project": projected - fitted, "rows": spark.read.parquet(out).count(), "explained": explained}
+    return {
+        "fit": fitted - start,
+        "project": projected - fitted,
+        "rows": spark.read.parquet(out).count(),
+        "explained": explained,
+    }
 
 
 def main(mode, *arguments):

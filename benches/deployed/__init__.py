@@ -1,0 +1,1 @@
+"""The experiments of functions.py: the functions as they are deployed."""

@@ -1,0 +1,1 @@
+"""What all benchmarks share: builds and environments, photos, timed processes, and tables."""
