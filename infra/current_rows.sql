@@ -1,10 +1,15 @@
--- The current rows: for each photo, that is for each bucket and key, the row that holds.
+-- The current rows: for each model, bucket and key, the row that readers should use.
 --
--- It is the row or reject with the greatest (last_modified, time made, photo_id) of those that no removal of the key hides; none if
--- that is a reject. A removal hides what is as old as it or older, but for the one photo that it may spare. Athena has this as the view current_rows. It reads the tables embeddings, rejects and removals, and runs as it is
--- in DuckDB, too, where these are views of the objects and the session's time zone is UTC.
+-- A removal hides all rows and rejects of its key that were last modified at or before its up_to,
+-- except for the one photo id that it may spare. Of the rest, the row or reject with the greatest
+-- (last_modified, time made, photo_id) is current. If that is a reject, the key has no current row.
 --
--- Times of rejects and removals are text, RFC 3339 in UTC. Athena knows times to the millisecond.
+-- Athena has this query as the view current_rows. It reads the tables embeddings, rejects and
+-- removals. It also runs unchanged in DuckDB, where these are views of the objects and the session's
+-- time zone is UTC.
+--
+-- Times of rejects and removals are text, RFC 3339 in UTC. Athena's timestamps have millisecond
+-- precision.
 WITH claims AS (
     SELECT
         model, bucket, key, last_modified, embedded_at AS made_at, photo_id, TRUE AS embedded,
@@ -19,7 +24,7 @@ WITH claims AS (
         date, etag, NULL, size_bytes, NULL, NULL, NULL, made_by
     FROM rejects
 ),
--- A key has one removal at most: its object is named after the key.
+-- A key has at most one removal, because the removal's object is named after the key.
 gone AS (
     SELECT bucket, key, CAST(replace(replace(up_to, 'T', ' '), 'Z', '') AS timestamp) AS up_to, spares
     FROM removals
@@ -30,7 +35,8 @@ held AS (
     LEFT JOIN gone ON gone.bucket = claims.bucket AND gone.key = claims.key
     WHERE gone.up_to IS NULL OR gone.up_to < claims.last_modified OR gone.spares = claims.photo_id
 ),
--- The last of them places a reject before the row of the same photo made at the same time.
+-- The last sort key breaks the tie between a reject and a row of the same photo made at the same
+-- time: the reject comes first.
 ranked AS (
     SELECT
         held.*,

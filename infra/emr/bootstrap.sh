@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# The bootstrap action of a cluster: fetches the worker, the model's card and the model, and sees that they are good on this machine.
+# Bootstrap action of a cluster: fetches the worker, the model card and the model, and checks that
+# they work on this machine.
 #
 #     bootstrap.sh s3://BUCKET/PREFIX MODEL [FOLDER]
 #
-# Only the primary does it. The driver runs there, and Spark carries the three files from it to each executor, once: a machine that managed
-# scaling adds, or that replaces one that spot took away, has nothing to fetch and nothing that could fail before it works.
+# Only the primary node fetches anything. The driver runs there, and Spark ships the three files from
+# it to each executor once. A node that managed scaling adds, or that replaces an interrupted spot
+# instance, has nothing to fetch, so nothing can fail before it works.
 set -euo pipefail
 
 fail() {
@@ -17,7 +19,7 @@ artifacts=${1%/} model=$2 folder=${3:-/opt/fruitvec}
 [[ $artifacts == s3://?*/?* ]] || fail "$artifacts is no place of artifacts such as s3://my-results/emr"
 [[ $model =~ ^[a-z0-9-]+$ ]] || fail "$model is no model's id: lower-case letters, digits and dashes"
 
-# What EMR tells a machine of itself.
+# EMR describes the instance in this file.
 instance=${FRUITVEC_INSTANCE_FILE:-/mnt/var/lib/info/instance.json}
 [ -r "$instance" ] || fail "$instance is missing: is this a machine of EMR?"
 if ! grep -Eq '"isMaster" *: *true' "$instance"; then

@@ -1,12 +1,14 @@
-"""The driver of a run on a cluster: stage by stage it plans, hands the tasks to Spark, and commits what became of them.
+"""Runs a rebuild on a cluster: plans each stage, lets Spark do the tasks and commits their outcomes.
 
-    spark-submit --deploy-mode client rebuild.py --job rebuild --run 20261124T030000Z-rebuild --photos BUCKET --results BUCKET --model ID
+    spark-submit --deploy-mode client rebuild.py --job rebuild --run 20261124T030000Z-rebuild \\
+        --photos BUCKET --results BUCKET --model ID
 
-Options that it does not know go on to the plan: --full, --retry-rejects=truncated, --yes. What tasks, outcomes and stages are the worker
-knows (`fruitvec plan --help`); here they are lines of text that are carried from one to the other. The Spark session is open from before
-the first plan until after the last commit, because EMR ends a cluster that has none.
+Options that it does not know are passed on to the plan: --full, --retry-rejects=truncated, --yes. The worker
+defines tasks, outcomes and stages (`fruitvec plan --help`). Here they are lines of text from one program for
+another. The Spark session is open from before the first plan until after the last commit, because EMR
+terminates a cluster without one.
 
-Python 3.9, PySpark 3.5, and nothing else: that is what EMR 7 has.
+It needs Python 3.9 and PySpark 3.5 and nothing else, because EMR 7 has nothing else.
 """
 
 import argparse
@@ -26,32 +28,45 @@ from py4j.protocol import Py4JJavaError
 from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
-# Each job's first stage; which comes next a commit says.
+# The first stage of each job. Each commit names the next one.
 FIRST_STAGE = {"backfill": "backfill", "compact": "compact", "pca": "moments", "rebuild": "backfill"}
-# Where bootstrap.sh has put the program, the model and its card.
+# The folder into which bootstrap.sh puts the program, the model and its card.
 WORKER_FOLDER = "/opt/fruitvec"
 PROGRAM = "fruitvec"
-# Some 40 minutes before launch terminates the cluster for its age: when a driver begins, a cluster may be twenty minutes old.
+# About 40 minutes before launch terminates the cluster for its age, because a cluster may be twenty minutes
+# old when its driver starts.
 DEADLINE_MINUTES = 660
-# What is left to end by itself after the deadline, seconds.
-PATIENCE = 60
-# Of the environment only this goes on to the worker. Keys are not among it: on EMR the machine's role gives them.
-PASSED_ON = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "PATH", "HOME")
+# Seconds that programs and jobs have to end after the deadline.
+GRACE_SECONDS = 60
+# The variables that the worker inherits. Keys are not among them: on EMR they come from the machine's role.
+PASSED_ON = (
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "PATH",
+    "HOME",
+)
 PASSED_ON_PREFIXES = ("AWS_ENDPOINT_URL", "FRUITVEC_")
-# A plan sorts on disk, 120 bytes a row: the root volume of EMR's machines is small, this one is not.
-ROOMY = "/mnt/tmp"
-# glibc as the function embed has it: tensors are kept, decoded pictures go back.
-ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "6291456", "MALLOC_TRIM_THRESHOLD_": "16777216"}
+# A plan sorts on disk with 120 bytes per row. The root volume of EMR's machines is too small for that.
+LARGE_VOLUME = "/mnt/tmp"
+# The same settings of glibc as in the function embed: it keeps tensors and returns decoded pictures.
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "6291456",
+    "MALLOC_TRIM_THRESHOLD_": "16777216",
+}
 
 log = logging.getLogger("fruitvec")
 
 
 class Failed(Exception):
-    """The run ends here; the message is for a person."""
+    """The run cannot go on. The message is for the operator."""
 
 
 class Deadline:
-    """Once the time is over it ends what the driver waits for, be it a program or a Spark job."""
+    """Ends the program or Spark job that the driver waits for, once the time is over."""
 
     def __init__(self, minutes):
         self.minutes = minutes
@@ -61,16 +76,17 @@ class Deadline:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def check(self):
-        """Fails when the time is over."""
+        """Raises if the time is over."""
         if self.over:
             raise Failed(
-                f"the deadline of {self.minutes:g} minutes is over; what is done is kept, and the same run again does the rest: "
-                "more time is given by --deadline-minutes, which must end before EmrMaxAgeSeconds does"
+                f"the deadline of {self.minutes:g} minutes is over; what is done is kept, and running this "
+                "run again does the rest: --deadline-minutes gives it more time, which must end before "
+                "EmrMaxAgeSeconds does"
             )
 
     @contextmanager
     def ends(self, process):
-        """Meanwhile this is what is waited for."""
+        """Kills a process at the deadline, for as long as the block lasts."""
         self._process = process
         try:
             yield
@@ -82,203 +98,239 @@ class Deadline:
         time.sleep(self.minutes * 60)
         self.over = True
         log.error("the deadline of %g minutes is over", self.minutes)
-        # More than once: a job or a program may just have been about to begin.
-        for _ in range(PATIENCE):
+        # Repeatedly, because another program or job may start just after it was checked.
+        for _ in range(GRACE_SECONDS):
             self._end()
             time.sleep(1)
-        log.error("after %d seconds more something still hangs; the driver leaves it behind", PATIENCE)
+        log.error("something still hangs after %d more seconds; the driver exits without it", GRACE_SECONDS)
         os._exit(1)
 
     def _end(self):
-        # Whatever is wrong with one of them, the other must end, and so must the driver.
         process, context = self._process, self.context
         if process is not None:
             process.kill()
         if context is not None:
+            # An error here must not end this thread, which still has to end the driver.
             with suppress(Exception):
                 context.cancelAllJobs()
 
 
 class Worker:
-    """The program in its folder, which is run here to plan and to commit, and by executors to work."""
+    """The program in its folder. The driver runs it to plan and commit, and executors run it to work."""
 
     def __init__(self, folder, deadline):
         self.folder = Path(folder)
         self._deadline = deadline
 
     def files(self, model):
-        """What an executor needs: the program, the card, the model."""
+        """Returns the files that an executor needs: the program, the card and the model."""
         for name in (PROGRAM, f"{model}.toml"):
             if not (self.folder / name).is_file():
-                raise Failed(f"{self.folder / name} is missing: bootstrap.sh puts it there; another folder is named with --worker")
+                raise Failed(
+                    f"{self.folder / name} is missing: bootstrap.sh puts it there; "
+                    "--worker names another folder"
+                )
         return sorted(path for path in self.folder.iterdir() if path.is_file())
 
-    def ask(self, arguments, lines=()):
-        """The lines that the program prints for these lines. It says itself what is wrong."""
+    def run(self, arguments, lines=()):
+        """Runs the program with lines as its input and returns the lines it prints.
+
+        Its standard error goes to the log.
+        """
         self._deadline.check()
         process = subprocess.Popen(
             [str(self.folder / PROGRAM), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**temporary(), **environment(self.folder)},
+            env={**temporary_folder(), **worker_environment(self.folder)},
             encoding="utf-8",
         )
         with self._deadline.ends(process):
-            printed, said = process.communicate("".join(f"{line}\n" for line in lines))
-        for line in said.splitlines():
+            output, errors = process.communicate("".join(f"{line}\n" for line in lines))
+        for line in errors.splitlines():
             log.info("%s: %s", arguments[0], line)
         if process.returncode:
-            raise Failed(f"{arguments[0]} ended with {process.returncode}: {said.strip() or 'it said nothing'}")
-        return printed.splitlines()
+            message = errors.strip() or "it printed nothing"
+            raise Failed(f"{arguments[0]} ended with {process.returncode}: {message}")
+        return output.splitlines()
 
 
 class Run:
-    """One run, and the cluster that does it."""
+    """One run on one cluster."""
 
-    def __init__(self, context, worker, options, wishes):
+    def __init__(self, context, worker, options, plan_options):
         self._context = context
         self._worker = worker
         self._options = options
-        self._wishes = wishes
-        self._place = ["--results", f"s3://{options.results}", "--model", options.model]
+        self._plan_options = plan_options
+        self._table = ["--results", f"s3://{options.results}", "--model", options.model]
 
-    def do(self):
-        """All stages, one after the other. Returns what each came to: its name, seconds, counts."""
+    def run_stages(self):
+        """Runs all stages in order. Returns the name, seconds and counts of each."""
         stage, done = FIRST_STAGE[self._options.job], []
         while stage is not None:
-            begun = time.monotonic()
-            committed = self._do(stage)
-            done.append((stage, time.monotonic() - begun, committed["counts"]))
+            start = time.monotonic()
+            committed = self._run_stage(stage)
+            done.append((stage, time.monotonic() - start, committed["counts"]))
             stage = committed["next"]
         return done
 
-    def _do(self, stage):
-        """Plan, work, commit; what the commit says."""
-        timed = Timed()
-        phase = [self._options.job, "--run", self._options.run, "--stage", stage, *self._place]
-        photos = ["--photos", f"s3://{self._options.photos}"]
-        # A plan that fails may have printed tasks before. Then none of them is done.
-        tasks = timed("plan", lambda: self._worker.ask(["plan", *phase, *photos, *self._wishes]))
-        outcomes = timed("work", lambda: self._work(stage, tasks))
-        (committed,) = map(json.loads, timed("commit", lambda: self._worker.ask(["commit", *phase], outcomes)))
-        log.info("stage %s: %d tasks, %s: %s", stage, len(tasks), timed, listed(committed["counts"]))
+    def _run_stage(self, stage):
+        """Plans, works and commits. Returns the JSON that the commit prints."""
+        timings = Timings()
+        phase = [self._options.job, "--run", self._options.run, "--stage", stage, *self._table]
+        plan = ["plan", *phase, "--photos", f"s3://{self._options.photos}", *self._plan_options]
+        # A plan that fails may have printed some tasks before. They are not done, because `run` raises.
+        tasks = timings.measure("plan", lambda: self._worker.run(plan))
+        outcomes = timings.measure("work", lambda: self._do_tasks(stage, tasks))
+        printed = timings.measure("commit", lambda: self._worker.run(["commit", *phase], outcomes))
+        (committed,) = map(json.loads, printed)
+        log.info("stage %s: %d tasks, %s: %s", stage, len(tasks), timings, listed(committed["counts"]))
         for error in committed.get("errors", ()):
             log.warning("stage %s: %s", stage, error)
         return committed
 
-    def _work(self, stage, tasks):
-        """What becomes of the tasks, each a partition."""
+    def _do_tasks(self, stage, tasks):
+        """Does each task as a partition and returns the outcomes."""
         if not tasks:
             return []
         context, run = self._context, self._options.run
         kinds = listed(Counter(json.loads(task)["kind"] for task in tasks))
-        # A task that is cancelled is interrupted, else it would go on until it is done.
+        # Without the interrupt a cancelled task would run to its end.
         context.setJobGroup(run, f"{run}, stage {stage}: {kinds}", interruptOnCancel=True)
-        # Spark puts files where its executors run, and makes them executable.
-        command = " ".join(map(shlex.quote, [f"./{PROGRAM}", "work", *self._place, "--threads", "1"]))
-        last = int(context.getConf().get("spark.task.maxFailures", "4")) - 1
+        # Spark puts added files into the working folder of its executors and makes them executable.
+        command = " ".join(map(shlex.quote, [f"./{PROGRAM}", "work", *self._table, "--threads", "1"]))
+        last_attempt = int(context.getConf().get("spark.task.maxFailures", "4")) - 1
         planned = context.parallelize(tasks, len(tasks)).setName(f"tasks of {stage}")
-        # `pipe` gives a program only what is named here. What launch sets for executors, by spark.executorEnv, the context has, too.
-        executors = {name: value for name, value in context.environment.items() if name.startswith("FRUITVEC_")}
-        worked = planned.pipe(command, env={**executors, **environment(".")}, checkCode=True)
-        return worked.mapPartitions(insisting(last)).setName(f"outcomes of {stage}").collect()
+        # `pipe` gives the program only this environment. The context knows the variables that launch sets
+        # for executors with spark.executorEnv.
+        limits = {name: value for name, value in context.environment.items() if name.startswith("FRUITVEC_")}
+        worked = planned.pipe(command, env={**limits, **worker_environment(".")}, checkCode=True)
+        outcomes = worked.mapPartitions(fail_until(last_attempt))
+        return outcomes.setName(f"outcomes of {stage}").collect()
 
 
-class Timed:
-    """How long each of several things took."""
+class Timings:
+    """The seconds of each of several steps."""
 
     def __init__(self):
         self._seconds = {}
 
-    def __call__(self, name, what):
-        begun = time.monotonic()
+    def measure(self, name, step):
+        """Runs a step and records how long it takes."""
+        start = time.monotonic()
         try:
-            return what()
+            return step()
         finally:
-            self._seconds[name] = time.monotonic() - begun
+            self._seconds[name] = time.monotonic() - start
 
     def __str__(self):
         return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self._seconds.items())
 
 
-def insisting(last):
-    """Lets outcomes pass. One that says "failed" fails its task in Spark, which then tries it again; the `last` time it passes, too, so
-    that the commit records it. An attempt that an executor took with it into its grave counts as one."""
+def fail_until(last_attempt):
+    """Returns a function that passes on the outcomes of a partition.
 
-    def insist(lines):
+    An outcome "failed" fails the task in Spark, which retries it. In the last attempt the outcome passes, so
+    that the commit records it. An attempt that was lost with its executor counts as one.
+    """
+
+    def pass_on(lines):
         attempt = TaskContext.get().attemptNumber()
         for line in lines:
             outcome = json.loads(line)
-            if outcome["state"] == "failed" and attempt < last:
-                raise RuntimeError(f"{outcome['task']} failed, and is tried again: {'; '.join(outcome.get('errors', ()))}")
+            if outcome["state"] == "failed" and attempt < last_attempt:
+                errors = "; ".join(outcome.get("errors", ()))
+                raise RuntimeError(f"{outcome['task']} failed and is retried: {errors}")
             yield line
 
-    return insist
+    return pass_on
 
 
-def environment(models):
-    """The worker's environment: what is named above, and where the model lies."""
-    named = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
-    return {**ALLOCATOR, **named, "FRUITVEC_MODELS_DIR": str(models)}
+def worker_environment(models):
+    """Returns the environment of the worker with a folder of models."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+    }
+    return {**ALLOCATOR, **inherited, "FRUITVEC_MODELS_DIR": str(models)}
 
 
-def temporary():
-    """Where the program puts temporary files on this machine."""
-    folder = os.environ.get("TMPDIR") or (ROOMY if os.access(ROOMY, os.W_OK) else None)
+def temporary_folder():
+    """Returns the variable that names the folder for temporary files, if it is not the default."""
+    folder = os.environ.get("TMPDIR") or (LARGE_VOLUME if os.access(LARGE_VOLUME, os.W_OK) else None)
     return {"TMPDIR": folder} if folder else {}
 
 
 def listed(counts):
-    """Counts, for a person."""
+    """Formats counts for the log."""
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing to do"
 
 
-def parsed(arguments):
-    """The options, and those that go on to the plan."""
+def parse(arguments):
+    """Returns the options, and the arguments for the plan."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--job", required=True, choices=sorted(FIRST_STAGE))
-    parser.add_argument("--run", required=True, metavar="ID", help="a time and a name, such as 20261124T030000Z-rebuild")
+    parser.add_argument(
+        "--run", required=True, metavar="ID", help="a time and a name, such as 20261124T030000Z-rebuild"
+    )
     parser.add_argument("--photos", required=True, metavar="BUCKET")
     parser.add_argument("--results", required=True, metavar="BUCKET")
     parser.add_argument("--model", required=True, metavar="ID")
-    parser.add_argument("--worker", default=WORKER_FOLDER, metavar="DIR", help="where the program, the model and its card lie (%(default)s)")
-    parser.add_argument("--deadline-minutes", default=DEADLINE_MINUTES, type=float, metavar="N", help="%(default)s if not given")
+    parser.add_argument(
+        "--worker",
+        default=WORKER_FOLDER,
+        metavar="DIR",
+        help="the folder with the program, the model and its card (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--deadline-minutes",
+        default=DEADLINE_MINUTES,
+        type=float,
+        metavar="N",
+        help="the time after which the run gives up (default: %(default)s)",
+    )
     return parser.parse_known_args(arguments)
 
 
-def driven(options, wishes, deadline):
-    """Does the run on the cluster that spark-submit names."""
+def run_on_cluster(options, plan_options, deadline):
+    """Runs all stages on the cluster that spark-submit names."""
     worker = Worker(options.worker, deadline)
     files = worker.files(options.model)
     session = SparkSession.builder.appName(f"fruitvec {options.run}").getOrCreate()
     try:
         deadline.context = session.sparkContext
-        # Once to each executor, whatever the number of tasks.
+        # Each executor fetches these once, however many tasks it does.
         for file in files:
             session.sparkContext.addFile(str(file))
-        return Run(session.sparkContext, worker, options, wishes).do()
+        return Run(session.sparkContext, worker, options, plan_options).run_stages()
     except Py4JJavaError as error:
+        # A job that the deadline has cancelled also ends with this error.
         deadline.check()
         log.error("%s", error)
         message = error.java_exception.getMessage() or str(error)
-        raise Failed(f"Spark could not do the tasks, the logs of its executors say more: {message.splitlines()[0]}") from error
+        raise Failed(
+            f"Spark could not do the tasks; see the logs of its executors: {message.splitlines()[0]}"
+        ) from error
     finally:
         deadline.context = None
         session.stop()
 
 
 def main():
-    """The whole run; what happened is in the log, which is the standard error."""
+    """Runs the job and logs to standard error."""
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
     log.setLevel(logging.INFO)
-    options, wishes = parsed(sys.argv[1:])
-    begun = time.monotonic()
+    options, plan_options = parse(sys.argv[1:])
+    start = time.monotonic()
     try:
-        done = driven(options, wishes, Deadline(options.deadline_minutes))
+        done = run_on_cluster(options, plan_options, Deadline(options.deadline_minutes))
     except Failed as failure:
         sys.exit(f"error: run {options.run}: {failure}")
-    log.info("run %s is done, in %.1f s; its record is s3://%s/runs/%s/run.json", options.run, time.monotonic() - begun, options.results, options.run)
+    record = f"s3://{options.results}/runs/{options.run}/run.json"
+    log.info("run %s is done, in %.1f s; its record is %s", options.run, time.monotonic() - start, record)
     for stage, seconds, counts in done:
         log.info("  %-9s %7.1f s  %s", stage, seconds, listed(counts))
 
