@@ -17,9 +17,9 @@ pub trait Embedder: Send + Sync {
     /// Returns the embedding of an image: `card().dimension` finite numbers.
     ///
     /// # Errors
-    /// [`Error::Internal`](crate::error::Error::Internal) if the image does not have the card's
+    /// [`Error::Internal`] if the image does not have the card's
     /// side, or the engine fails. Neither is the photo's fault.
-    /// [`Error::Reject`](crate::error::Error::Reject) if a number is not finite.
+    /// [`Error::Reject`] if a number is not finite.
     fn embed(&self, image: &InputImage) -> Result<Vec<f32>>;
 }
 

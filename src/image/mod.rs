@@ -1,6 +1,6 @@
 //! Turns the bytes of a photo into the upright square RGB image that a model expects.
 //!
-//! It takes two steps, between which a caller can reserve memory. [`probe`] reads the header and
+//! It takes two steps, between which a caller can reserve memory. [`probe()`] reads the header and
 //! rejects files that are too large, corrupt or of another format, before anything is decoded.
 //! [`ProbedImage::input_image`] then decodes and resizes the image.
 //!
