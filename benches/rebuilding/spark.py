@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rebuilding.measurement import Measurement
 from rebuilding.sessions import SessionSampler
-from support.java import java_home
+from support.cluster.java import java_home
 from support.processes import free_port
 
 START_TIMEOUT = 60

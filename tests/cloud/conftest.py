@@ -34,7 +34,7 @@ def moto():
 def artifacts(tmp_path_factory):
     """The artifacts of a cluster, uploaded to S3."""
     from support import moto_account
-    from support.cluster_artifacts import ClusterArtifacts
+    from support.cluster.artifacts import ClusterArtifacts
 
     with moto_account.account() as account:
         yield ClusterArtifacts(account, tmp_path_factory.mktemp("artifacts"))
@@ -51,7 +51,7 @@ def worker(artifacts):
 @pytest.fixture(scope="session")
 def cluster():
     """One Spark cluster for all tests. It restarts executors that a test kills."""
-    from support.spark_cluster import spark_cluster
+    from support.cluster.spark_cluster import spark_cluster
 
     with spark_cluster() as started:
         yield started

@@ -2,7 +2,7 @@
 
 import os
 
-from support.cluster_artifacts import MODEL, PROGRAM
+from support.cluster.artifacts import MODEL, PROGRAM
 
 
 def test_the_primary_fetches_the_worker_card_and_model_and_checks_them(artifacts):

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from support import java
-from support.spark_cluster import spark_environment
+from support.cluster import java
+from support.cluster.spark_cluster import spark_environment
 
 
 @pytest.fixture
@@ -62,7 +62,9 @@ def test_without_any_java_the_error_lists_what_to_do(bare_machine):
 def test_spark_runs_with_the_java_that_was_found(bare_machine, monkeypatch):
     home = create_java(bare_machine / "named", "17.0.9")
     monkeypatch.setenv("JAVA_HOME", home)
-    monkeypatch.setattr("support.spark_cluster.python_of", lambda environment: f"/{environment}/bin/python")
+    monkeypatch.setattr(
+        "support.cluster.spark_cluster.python_of", lambda environment: f"/{environment}/bin/python"
+    )
     environment = spark_environment("/folder")
     assert environment["JAVA_HOME"] == home
     assert environment["PATH"].split(":")[0] == f"{home}/bin"

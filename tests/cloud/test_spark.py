@@ -14,12 +14,12 @@ import numpy
 import pytest
 
 from support import sample_photos, servers
-from support.cluster_artifacts import MODEL
+from support.cluster.artifacts import MODEL
+from support.cluster.rebuild_fixture import RUN, RebuildFixture
+from support.cluster.spark_cluster import DRIVER, SparkSubmit
 from support.fault_proxy import REFUSED, FaultProxy
 from support.paths import ROOT
-from support.rebuild_fixture import RUN, RebuildFixture
 from support.results_bucket import ResultsBucket
-from support.spark_cluster import DRIVER, SparkSubmit
 
 # Enough photos for four tasks, of which the last is small.
 VALID, INVALID, DAYS = 1500, 24, 3
@@ -107,7 +107,7 @@ def test_spark_ml_finds_the_same_components(rebuilds, cluster, quiet, tmp_path):
         if name.startswith("embeddings/"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
-    script, result = ROOT / "tests/cloud/support/spark_ml_pca.py", tmp_path / "result.json"
+    script, result = ROOT / "tests/cloud/support/cluster/spark_ml_pca.py", tmp_path / "result.json"
     arguments = [str(tmp_path / "embeddings"), str(len(table.components)), str(result)]
     # The driver computes this fit in Java, so the optimising compiler pays off here.
     with SparkSubmit(cluster, script, *arguments, JAVA_TOOL_OPTIONS="") as spark_ml:

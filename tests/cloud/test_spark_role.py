@@ -7,8 +7,8 @@ therefore compares the objects before and after a run. Conditions of the policy 
 from fnmatch import fnmatchcase
 
 from support import sample_photos, servers
+from support.cluster.rebuild_fixture import RebuildFixture
 from support.fault_proxy import FaultProxy
-from support.rebuild_fixture import RebuildFixture
 from support.template import ResolvedTemplate, expanded
 from support.template_stack import PARAMETERS
 

@@ -18,9 +18,9 @@ import pyarrow
 from pyarrow import parquet
 
 from support import servers
-from support.cluster_artifacts import MODEL, PROGRAM
+from support.cluster.artifacts import MODEL, PROGRAM
+from support.cluster.spark_cluster import DRIVER, SparkSubmit
 from support.results_bucket import ResultsBucket, read_objects
-from support.spark_cluster import DRIVER, SparkSubmit
 
 DAY_SECONDS = 86_400
 RUN = "20261124T030000Z-test"

@@ -15,8 +15,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from support.cluster.java import java_home
 from support.environments import python_of
-from support.java import java_home
 from support.paths import ROOT
 from support.processes import ancestors_of, command_of, free_port, kill_session, session_members
 from support.servers import Server
