@@ -1,7 +1,7 @@
 //! Turns photos of fruit in S3 into MobileNetV2 embeddings in Parquet, and fits a PCA to all of
 //! them.
 //!
-//! A photo on its way through this crate, and a batch run over all photos:
+//! A photo on its way through this crate, and a run over all photos:
 //!
 //! ```text
 //! event ──▶ ingest ──▶ s3 (get) ──▶ image ──▶ embed ──▶ table ──▶ s3 (put)

@@ -125,7 +125,10 @@ async fn lock(data: &Path, path: &Path) -> Result<File> {
                 tokio::time::sleep(LOCK_RETRY_INTERVAL).await;
             }
             Err(TryLockError::WouldBlock) => {
-                let reason = format!("another fruitvec serves this folder: {}", data.display());
+                let reason = format!(
+                    "another fruitvec serves this folder: {}; stop it, or use its endpoint",
+                    data.display()
+                );
                 return Err(Error::Config(reason));
             }
         }
