@@ -1,7 +1,7 @@
 //! Decodes images to rows of 8-bit greyscale or RGB, in the buffer that the decoder filled.
 
 use std::error::Error;
-use std::io::{self, Cursor};
+use std::io;
 
 use image::metadata::Orientation;
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader};
@@ -9,6 +9,7 @@ use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat,
 use super::header::Header;
 use super::raster::{Raster, pack};
 use super::scale::Scale;
+use super::tiff_chunks::{ChunkReader, Chunks};
 use super::{format, jpeg, tiff};
 use crate::contract::limits::Limits;
 use crate::rejection::{RejectCode, Rejection};
@@ -77,7 +78,8 @@ fn open(bytes: &[u8], format: ImageFormat, allowance: u64) -> Result<impl ImageD
         ImageFormat::Png => METADATA_BYTES + 2 * bytes.len() as u64,
         _ => allowance,
     });
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let chunks = if format == ImageFormat::Tiff { Chunks::read(bytes)? } else { Chunks::default() };
+    let mut reader = ImageReader::with_format(ChunkReader::new(bytes, chunks), format);
     reader.limits(limits);
     reader.into_decoder().map_err(|error| rejection(format, &error))
 }

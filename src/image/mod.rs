@@ -29,6 +29,7 @@ mod scale;
 #[cfg(test)]
 mod tests;
 mod tiff;
+mod tiff_chunks;
 
 pub use self::catch_panic::catch_panic;
 pub use self::header::Header;

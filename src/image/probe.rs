@@ -51,6 +51,23 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
         &self.metadata.header
     }
 
+    /// Rejects a format that the app can't upload.
+    ///
+    /// The other decoders are for photos of the data team. Whoever holds a presigned URL should not
+    /// reach them.
+    ///
+    /// # Errors
+    /// `UnsupportedFormat` unless it is a JPEG, PNG or WebP.
+    pub fn check_upload_format(&self) -> Result<(), Rejection> {
+        match self.metadata.format {
+            ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP => Ok(()),
+            other => {
+                let name = other.extensions_str().first().copied().unwrap_or("image").to_ascii_uppercase();
+                Err(format::unsupported(&format!("{name} under uploads/")))
+            }
+        }
+    }
+
     /// Returns the peak memory of [`ProbedImage::input_image`], in bytes.
     ///
     /// It is the memory to decode the image, plus the strip between the two passes of the resizer.

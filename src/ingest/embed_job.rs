@@ -24,6 +24,8 @@ pub(super) struct EmbedJob {
     pub(super) embedder: Arc<dyn Embedder>,
     pub(super) limits: Limits,
     pub(super) memory: MemoryBudget,
+    /// Whether the app uploaded the photo, which limits its format.
+    pub(super) is_upload: bool,
     /// The timings of the earlier stages, to which the job adds its own.
     pub(super) timings: StageTimings,
 }
@@ -52,6 +54,9 @@ impl EmbedJob {
         let probed = image::probe(bytes, &self.limits);
         self.timings.decode += start.elapsed();
         let probed = probed?;
+        if self.is_upload {
+            probed.check_upload_format()?;
+        }
         let size = (probed.header().width, probed.header().height);
         let pixels = block_on(self.memory.acquire_pixels(probed.memory(side, fit)))?;
         let start = Instant::now();

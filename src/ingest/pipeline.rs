@@ -172,7 +172,7 @@ impl Ingest {
         }
         let body = self.memory.acquire_body(photo.size_bytes).await?;
         let bytes = timed(&mut timings.fetch, object.read()).await?;
-        let embedded = self.embed(bytes, body, deadline, &mut timings).await;
+        let embedded = self.embed(bytes, photo.is_upload(), body, deadline, &mut timings).await;
         // A photo that was never started says nothing about latency.
         if !matches!(embedded, Err(Error::OutOfTime(_))) {
             self.latency.record_photo(timings.fetch + timings.decode + timings.embed);
@@ -193,6 +193,7 @@ impl Ingest {
     async fn embed(
         &self,
         bytes: Bytes,
+        is_upload: bool,
         body: OwnedSemaphorePermit,
         deadline: &Deadline<'_>,
         timings: &mut StageTimings,
@@ -209,6 +210,7 @@ impl Ingest {
             embedder: Arc::clone(&self.embedder),
             limits: self.limits,
             memory: self.memory.clone(),
+            is_upload,
             timings: *timings,
         };
         let work = catch_panic(move || {

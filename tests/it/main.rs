@@ -13,6 +13,7 @@ mod cli;
 mod earlier_data;
 mod embedded_s3;
 mod golden_embeddings;
+mod hostile_images;
 mod ingest;
 mod jpeg_scaling;
 mod layers;

@@ -164,3 +164,57 @@ fn a_panic_in_a_decoder_becomes_a_rejection_with_its_message() {
     let rejection = catch_panic(|| -> Result<(), Rejection> { panic!("a literal") }).unwrap_err();
     assert!(rejection.message.contains("a literal"), "{rejection}");
 }
+
+/// Returns a greyscale TIFF of one row per strip, in which all strips share one compressed stream.
+fn tiff_with_shared_stream(compression: u32, rows: u32, stream: &[u8], byte_count: u32) -> Vec<u8> {
+    const LONG: u16 = 4;
+    let entries: [(u16, u32, u32); 9] = [
+        (256, 1, 16),
+        (257, 1, rows),
+        (258, 1, 8),
+        (259, 1, compression),
+        (262, 1, 1),
+        (273, rows, 8 + stream.len() as u32),
+        (277, 1, 1),
+        (278, 1, 1),
+        (279, rows, 8 + stream.len() as u32 + 4 * rows),
+    ];
+    let lists = [vec![8; rows as usize], vec![byte_count; rows as usize]].concat();
+    let mut bytes = b"II*\0".to_vec();
+    bytes.extend((8 + stream.len() as u32 + 8 * rows).to_le_bytes());
+    bytes.extend(stream);
+    bytes.extend(lists.iter().flat_map(|number: &u32| number.to_le_bytes()));
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    for (tag, count, value) in entries {
+        bytes.extend([tag.to_le_bytes(), LONG.to_le_bytes()].as_flattened());
+        bytes.extend([count.to_le_bytes(), value.to_le_bytes()].as_flattened());
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+/// Empty stored blocks, which are valid deflate and produce nothing.
+fn empty_deflate(bytes: usize) -> Vec<u8> {
+    [&[0x78, 0x01][..], &[0, 0, 0, 0xFF, 0xFF].repeat(bytes / 5)].concat()
+}
+
+/// Such a file of 100 KB took minutes, since each strip went through the whole stream.
+#[test]
+fn a_tiff_whose_strips_share_one_stream_is_rejected_before_it_is_decoded() {
+    let no_operations = [0x80; 100_000];
+    let streams = [(8, &empty_deflate(100_000)[..]), (32773, &no_operations[..]), (5, &[0x80; 100_000][..])];
+    for (compression, stream) in streams {
+        let file = tiff_with_shared_stream(compression, 4000, stream, stream.len() as u32);
+        let rejection = probe(file, &Limits::default()).unwrap_err();
+        assert_eq!(rejection.code, RejectCode::Corrupt, "{compression}: {rejection}");
+        assert!(rejection.message.contains("in 4000 strips"), "{rejection}");
+    }
+}
+
+/// The decoder reads a deflate stream to its end, whatever the byte count says.
+#[test]
+fn a_strip_is_not_read_beyond_its_byte_count() {
+    let file = tiff_with_shared_stream(8, 4000, &empty_deflate(1_000_000), 12);
+    let code = reject_code(input_image(&file, 16));
+    assert!(matches!(code, Some(RejectCode::Truncated | RejectCode::Corrupt)), "{code:?}");
+}

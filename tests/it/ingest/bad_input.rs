@@ -120,6 +120,24 @@ async fn all_bad_files_in_one_batch_do_not_affect_the_valid_photos() {
     assert_eq!(world.current_rows().await.len(), 5);
 }
 
+/// Only the formats that the upload function presigns reach a decoder, whatever the name says.
+#[tokio::test]
+async fn under_uploads_only_jpeg_png_and_webp_are_decoded() {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    let mut world = World::start().await;
+    for (number, format) in [Jpeg, Png, WebP, Bmp, Gif, Tiff].into_iter().enumerate() {
+        world.put(&format!("uploads/2026-11-28/{number}.jpg"), encode(&noise_image(7), format)).await;
+    }
+    let outcomes = world.ingest_pending().await;
+    let (decoded, others) = outcomes.split_at(3);
+    assert!(decoded.iter().all(|it| matches!(it, DeliveryOutcome::Embedded { .. })), "{decoded:?}");
+    for (outcome, name) in others.iter().zip(["BMP", "GIF", "TIFF"]) {
+        let DeliveryOutcome::Rejected { rejection, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(rejection.code, RejectCode::UnsupportedFormat);
+        assert!(rejection.message.contains(&format!("{name} under uploads/")), "{rejection}");
+    }
+}
+
 #[tokio::test]
 async fn the_content_decides_the_format_whatever_the_name() {
     let mut world = World::start().await;

@@ -48,6 +48,12 @@ impl Photo {
     pub fn label(&self) -> Option<&str> {
         label(&self.key)
     }
+
+    /// Returns whether the app uploaded the photo, to a key under `uploads/`.
+    #[must_use]
+    pub fn is_upload(&self) -> bool {
+        self.key.split_once('/').is_some_and(|(root, _)| root == UPLOADS_ROOT)
+    }
 }
 
 /// Returns the label in a key, which is the name of the parent folder.
@@ -122,6 +128,21 @@ impl fmt::Debug for PhotoId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_upload_has_a_key_under_uploads() {
+        let photo = |key: &str| Photo {
+            bucket: "photos".into(),
+            key: key.into(),
+            etag: String::new(),
+            size_bytes: 1,
+            last_modified: OffsetDateTime::UNIX_EPOCH,
+        };
+        assert!(photo("uploads/2026-11-23/01J.jpg").is_upload());
+        for key in ["uploads", "photos/uploads/a.jpg", "uploads2/a.jpg", "/uploads/a.jpg"] {
+            assert!(!photo(key).is_upload(), "{key}");
+        }
+    }
 
     #[test]
     fn the_label_is_the_parent_folder() {
