@@ -85,10 +85,11 @@ def second_sentence(line):
 CHECKS = {".rs": rust_problems, ".md": markdown_problems}
 
 
-def tracked_files():
-    """Returns the Rust and Markdown files that git tracks and that exist."""
+def project_files():
+    """Returns the Rust and Markdown files that git tracks or would add, and that exist."""
+    patterns = (f"*{suffix}" for suffix in CHECKS)
     listed = subprocess.run(
-        ["git", "ls-files", "-z", *(f"*{suffix}" for suffix in CHECKS)],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", *patterns],
         cwd=ROOT,
         check=True,
         stdout=subprocess.PIPE,
@@ -99,7 +100,7 @@ def tracked_files():
 
 def main():
     found = 0
-    for file in tracked_files():
+    for file in project_files():
         lines = file.read_text(encoding="utf-8").splitlines()
         for number, problem in CHECKS[file.suffix](lines):
             print(f"{file.relative_to(ROOT)}:{number}: {problem}")

@@ -1,9 +1,9 @@
 //! Bounds the work on the strips and tiles of a TIFF.
 //!
 //! A strip or tile has an offset and a byte count. A small file can point thousands of them at one
-//! long stream that produces no pixels, such as clear codes or empty blocks, and would cost strips ×
-//! stream length. The byte counts of such a file add up to far more than its size, so it is rejected
-//! before it is decoded. The decoder does not hold a deflate stream to its byte count, so
+//! long stream that produces no pixels, such as clear codes or empty blocks, and would cost strips
+//! × stream length. The byte counts of such a file add up to far more than its size, so it is
+//! rejected before it is decoded. The decoder does not hold a deflate stream to its byte count, so
 //! [`ChunkReader`] does.
 
 use std::collections::HashMap;
@@ -30,7 +30,8 @@ pub(super) struct Chunks(HashMap<u64, u64>);
 impl Chunks {
     /// Reads the offsets and byte counts of the first image.
     ///
-    /// Returns no chunks for a file that can't be parsed. The decoder rejects it with a better message.
+    /// Returns no chunks for a file that can't be parsed. The decoder rejects it with a better
+    /// message.
     ///
     /// # Errors
     /// `Corrupt` if there are too many chunks, or if they overlap.
@@ -44,8 +45,8 @@ impl Chunks {
             Ok(None) => decoder.find_tag_unsigned_vec(tiles),
             values => values,
         };
-        // The decoder refuses lists above its limit of a megabyte, which is more than an image of 64
-        // megapixels has tiles of the smallest size.
+        // The decoder refuses lists above its limit of a megabyte, which is more than an image of
+        // 64 megapixels has tiles of the smallest size.
         let (Ok(offsets), Ok(counts)) =
             (values(Tag::StripOffsets, Tag::TileOffsets), values(Tag::StripByteCounts, Tag::TileByteCounts))
         else {
