@@ -3,7 +3,7 @@
 //! A strip or tile has an offset and a byte count. A small file can point thousands of them at one
 //! long stream that produces no pixels, such as clear codes or empty blocks, and would cost strips
 //! × stream length. The byte counts of such a file add up to far more than its size, so it is
-//! rejected before it is decoded. The decoder does not hold a deflate stream to its byte count, so
+//! rejected before it is decoded. The decoder does not end a deflate stream at its byte count, so
 //! [`ChunkReader`] does.
 
 use std::collections::HashMap;
@@ -66,7 +66,13 @@ impl Chunks {
             );
             return Err(Rejection::new(RejectCode::Corrupt, message));
         }
-        Ok(Self(offsets.iter().copied().zip(counts.iter().copied()).collect()))
+        let mut chunks = HashMap::new();
+        for (offset, count) in offsets.iter().zip(counts) {
+            // Of chunks at one offset the smallest count applies. With another, one long chunk
+            // would lend its count to thousands of short ones, past the check of the sum.
+            chunks.entry(*offset).and_modify(|known: &mut u64| *known = *count.min(known)).or_insert(*count);
+        }
+        Ok(Self(chunks))
     }
 }
 
@@ -134,6 +140,14 @@ mod tests {
         assert_eq!(rejection.code, RejectCode::Corrupt);
         assert!(rejection.message.contains("10000000 bytes in 100 strips"), "{rejection}");
         assert!(Chunks::check(&[8; 2], &[u64::MAX; 2], 10).is_err(), "the sum must not wrap");
+    }
+
+    /// The sum of the counts is small here, so only the bound on each chunk limits the work.
+    #[test]
+    fn one_long_chunk_does_not_lengthen_others_at_its_offset() {
+        for counts in [[12, 12, 100_000], [100_000, 12, 12]] {
+            assert_eq!(Chunks::check(&[8; 3], &counts, 100_008).unwrap().0, [(8, 12)].into());
+        }
     }
 
     #[test]
