@@ -42,7 +42,7 @@ pub(crate) struct Buckets {
     pub(crate) store: Store,
     photos: String,
     results: String,
-    /// What a key of the results bucket is appended to for display.
+    /// The path or URL of the results bucket, for display.
     display_root: String,
     /// Stops the embedded S3 when dropped.
     _server: Option<Server>,

@@ -13,6 +13,7 @@ use super::model_args::ModelArgs;
 use super::plan_args::PlanArgs;
 use super::progress::ProgressDisplay;
 use super::show_fit::show_fit;
+use super::terminal::ctrl_c;
 use super::worker_args::{WorkerArgs, worker};
 
 /// Synchronise the table with S3, compact it, and refit the PCA.
@@ -45,7 +46,8 @@ impl Rebuild {
     }
 }
 
-/// Does a run on this machine and shows its progress. Ctrl-C ends it with an error.
+/// Does a run on this machine and shows its progress. Ctrl-C ends it with an error, which is safe
+/// at any time, since every object is written whole or not at all.
 pub(crate) async fn rebuild(run: &Run, args: WorkerArgs, options: &PlanOptions) -> Result<Option<FitResult>> {
     let progress = ProgressDisplay::default();
     let worker = worker(&run.store, &run.results_bucket, run.card.clone(), args, progress.on_photos())?;
@@ -56,13 +58,4 @@ pub(crate) async fn rebuild(run: &Run, args: WorkerArgs, options: &PlanOptions) 
     };
     progress.finish();
     fit
-}
-
-/// Waits for Ctrl-C. Stopping is safe at any time, since every object is written whole or not at
-/// all.
-async fn ctrl_c() {
-    // Without a handler there is no signal to wait for, and only a kill ends the run.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use super::embedded::{PHOTOS, RESULTS, start_with_ingest};
 use super::model_args::{EngineArgs, ModelArgs};
-use super::terminal::escape_control;
+use super::terminal::{ctrl_c, escape_control};
 
 /// Run the embedded S3 and embed every uploaded photo, until Ctrl-C.
 #[derive(Args)]
@@ -40,12 +40,7 @@ impl Serve {
             start_with_ingest(&self.model, self.engine, &self.data, self.port).await?;
         let notifications = server.subscribe(PHOTOS);
         // Installed before the catch-up, so that Ctrl-C lets its current batch finish, too.
-        let interrupted = tokio::spawn(async {
-            // Without a handler there is no signal to wait for, and only a kill ends the server.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        });
+        let interrupted = tokio::spawn(ctrl_c());
         self.print_endpoint(&server);
         let missed = missed_photos(&store, &ingest.card().id).await?;
         for batch in missed.chunks(BATCH) {

@@ -1,4 +1,4 @@
-//! Text for a terminal.
+//! What commands need from a terminal: its text, and Ctrl-C.
 
 /// Escapes the characters of a key that would control the terminal.
 pub(crate) fn escape_control(key: &str) -> String {
@@ -8,6 +8,14 @@ pub(crate) fn escape_control(key: &str) -> String {
 /// Returns a count with its noun: `1 photo`, `2 photos`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Waits for Ctrl-C.
+pub(crate) async fn ctrl_c() {
+    // Without a handler no signal ever arrives, and only a kill ends the program.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 #[cfg(test)]

@@ -53,8 +53,8 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
 
     /// Rejects a format that the app can't upload.
     ///
-    /// The other decoders are for photos of the data team. Whoever holds a presigned URL should not
-    /// reach them.
+    /// The other decoders are for photos of the data team. A presigned URL should not give access
+    /// to them.
     ///
     /// # Errors
     /// `UnsupportedFormat` unless it is a JPEG, PNG or WebP.

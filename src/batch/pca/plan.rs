@@ -64,7 +64,7 @@ pub async fn plan_moments(
 /// id.
 async fn changed_input(run: &Run, input: FitInput, full: bool) -> Result<(Option<FitInput>, Option<String>)> {
     let publisher = Publisher::new(run.results());
-    let latest = publisher.latest().await?.map(|(latest, _)| latest);
+    let latest = publisher.latest().await?;
     let unchanged = match &latest {
         Some(latest) if !full && latest.inputs == input.inputs => publisher.has(&latest.fit).await?,
         _ => false,

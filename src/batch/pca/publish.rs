@@ -43,14 +43,10 @@ impl<'a> Publisher<'a> {
         Ok(store.get_json::<FitRecord>(bucket, &key).await?.is_some())
     }
 
-    /// Returns the content of `latest.json` and its `ETag`, or `None` before the first fit.
-    pub(super) async fn latest(&self) -> Result<Option<(Latest, String)>> {
+    /// Returns the content of `latest.json`, or `None` before the first fit.
+    pub(super) async fn latest(&self) -> Result<Option<Latest>> {
         let Results { store, bucket, card } = self.results;
-        let key = latest_fit_key(&card.id);
-        let Some((bytes, etag)) = store.get_versioned(bucket, &key).await? else {
-            return Ok(None);
-        };
-        Ok(Some((serde_json::from_slice(&bytes).map_err(Error::schema(&key))?, etag)))
+        store.get_json(bucket, &latest_fit_key(&card.id)).await
     }
 
     /// Publishes a fit. The scatter plot is omitted if the sample is empty.
@@ -103,7 +99,7 @@ impl<'a> Publisher<'a> {
     /// Deletes all fits but the newest [`KEPT_FITS`], with their projections.
     async fn delete_old_fits(&self) -> Result<()> {
         let card = self.results.card;
-        let Some((latest, _)) = self.latest().await? else { return Ok(()) };
+        let Some(latest) = self.latest().await? else { return Ok(()) };
         let published = self.fits_under(&fits_prefix(&card.id)).await?;
         let mut kept: Vec<_> = published.iter().filter(|fit| **fit <= latest.fit).collect();
         let kept = kept.split_off(kept.len().saturating_sub(KEPT_FITS));
