@@ -13,7 +13,7 @@
 //!
 //! ```text
 //! fruitvec-core   contract, s3, error, config: what all programs share
-//! image           bytes ──▶ upright square RGB image
+//! fruitvec-image  bytes ──▶ upright square RGB image
 //! embed           image ──▶ embedding
 //! table           parts, rejects and removals in S3, and which rows are current
 //! ingest          deliveries ──▶ outcomes
@@ -22,10 +22,10 @@
 //! ```
 
 pub use fruitvec_core::{blocking, config, contract, error, metrics, rejection, s3};
+pub use fruitvec_image as image;
 pub use fruitvec_pca::{moments, pca};
 
 pub mod batch;
 pub mod embed;
-pub mod image;
 pub mod ingest;
 pub mod table;

@@ -4,8 +4,8 @@
 //! would pass for the photo. A JPEG inside a TIFF has a second size, which the decoder checks
 //! against no limit.
 
-use super::format::unsupported;
-use crate::rejection::Rejection;
+use crate::format::unsupported;
+use fruitvec_core::rejection::Rejection;
 
 const NEW_SUBFILE_TYPE: u16 = 254;
 const COMPRESSION: u16 = 259;
@@ -16,7 +16,7 @@ const PREVIEW: u32 = 1;
 const SHORT: u16 = 3;
 
 /// Rejects camera raw files, and TIFFs that contain a JPEG.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Rejection> {
+pub(crate) fn check(bytes: &[u8]) -> Result<(), Rejection> {
     if bytes.get(8..10) == Some(b"CR") {
         return Err(unsupported("Canon raw (CR2)"));
     }

@@ -9,10 +9,10 @@ use super::input_image::InputImage;
 #[cfg(debug_assertions)]
 use super::panic_injection;
 use super::scale::Scale;
-use super::{decode, format, jpeg_segments, resize};
-use crate::contract::limits::{Limits, strip};
-use crate::contract::model_card::{Filter, ResizeMode};
-use crate::rejection::Rejection;
+use super::{decode, format, jpeg, resize};
+use fruitvec_core::contract::limits::{Limits, strip};
+use fruitvec_core::contract::model_card::{Filter, ResizeMode};
+use fruitvec_core::rejection::Rejection;
 
 /// An image that passed [`probe`], not yet decoded.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     }
 
     /// Returns the scale at which the image is decoded.
-    pub(super) fn scale(&self, side: u32, fit: ResizeMode) -> Scale {
+    pub(crate) fn scale(&self, side: u32, fit: ResizeMode) -> Scale {
         let Header { width, height, .. } = self.metadata.header;
         match self.metadata.scalable_samples {
             Some(_) => Scale::choose(width, height, side, fit),
@@ -117,7 +117,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
 
     /// Makes [`ProbedImage::input_image`] decode at full size.
     #[cfg(test)]
-    pub(super) fn without_scaling(mut self) -> Self {
+    pub(crate) fn without_scaling(mut self) -> Self {
         self.metadata.scalable_samples = None;
         self
     }
@@ -132,7 +132,7 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
     }
     let (stored, orientation, scalable_samples) = match format {
         ImageFormat::Jpeg => {
-            let outline = jpeg_segments::read(bytes)?;
+            let outline = jpeg::read_outline(bytes)?;
             let header = outline.header();
             // The limits come first: a photo that is too large stays too large after a new upload.
             check_header(&header, limits)?;

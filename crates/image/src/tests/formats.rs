@@ -53,18 +53,18 @@ fn every_sample_layout_becomes_rgb() {
 
 #[test]
 fn cmyk_becomes_rgb_from_an_inverted_adobe_jpeg_and_from_a_tiff() {
-    assert_shows(include_bytes!("../../../tests/photos/cmyk.jpg"), QUADRANTS, 6);
-    assert_shows(include_bytes!("../../../tests/photos/cmyk.tif"), QUADRANTS, 1);
+    assert_shows(include_bytes!("../../../../tests/photos/cmyk.jpg"), QUADRANTS, 6);
+    assert_shows(include_bytes!("../../../../tests/photos/cmyk.tif"), QUADRANTS, 1);
 }
 
 #[test]
 fn palettes_and_single_bits_become_rgb() {
     let [red, green, blue, _] = QUADRANTS;
-    assert_shows(include_bytes!("../../../tests/photos/palette.bmp"), QUADRANTS, 0);
-    assert_shows(include_bytes!("../../../tests/photos/palette.png"), [red, green, blue, WHITE], 0);
+    assert_shows(include_bytes!("../../../../tests/photos/palette.bmp"), QUADRANTS, 0);
+    assert_shows(include_bytes!("../../../../tests/photos/palette.png"), [red, green, blue, WHITE], 0);
     for bytes in [
-        &include_bytes!("../../../tests/photos/one_bit.png")[..],
-        &include_bytes!("../../../tests/photos/one_bit.tif")[..],
+        &include_bytes!("../../../../tests/photos/one_bit.png")[..],
+        &include_bytes!("../../../../tests/photos/one_bit.tif")[..],
     ] {
         assert_shows(bytes, [[0; 3], WHITE, [0; 3], WHITE], 0);
     }

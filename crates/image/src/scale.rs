@@ -4,19 +4,19 @@
 //! low-frequency coefficients. That skips most of the work on a photo from a phone. The scaled
 //! image is at least twice as large as the resized one, so the resampling filter still matters.
 
-use crate::contract::model_card::ResizeMode;
+use fruitvec_core::contract::model_card::ResizeMode;
 
 /// A scale in eighths: 8 is full size, 1 is one eighth of the width and height.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Scale(u8);
+pub(crate) struct Scale(u8);
 
 impl Scale {
     /// Full size.
-    pub(super) const FULL: Self = Self(8);
+    pub(crate) const FULL: Self = Self(8);
 
     /// Returns the smallest scale at which the shorter side is at least twice its size after
     /// resizing.
-    pub(super) fn choose(width: u32, height: u32, side: u32, fit: ResizeMode) -> Self {
+    pub(crate) fn choose(width: u32, height: u32, side: u32, fit: ResizeMode) -> Self {
         let resized = match fit {
             ResizeMode::Stretch => side,
             ResizeMode::Crop { shorter_side } => shorter_side.max(side),
@@ -26,16 +26,16 @@ impl Scale {
     }
 
     /// Scales a width or height to whole pixels, rounded up as libjpeg does.
-    pub(super) fn apply(self, pixels: u32) -> u32 {
+    pub(crate) fn apply(self, pixels: u32) -> u32 {
         (u64::from(pixels) * u64::from(self.0)).div_ceil(8) as u32
     }
 
     /// Scales a width or height without rounding.
-    pub(super) fn apply_exactly(self, pixels: u32) -> f64 {
+    pub(crate) fn apply_exactly(self, pixels: u32) -> f64 {
         f64::from(pixels) * f64::from(self.0) / 8.0
     }
 
-    pub(super) fn eighths(self) -> u8 {
+    pub(crate) fn eighths(self) -> u8 {
         self.0
     }
 }

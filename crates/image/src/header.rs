@@ -20,7 +20,7 @@ pub struct Header {
 impl Header {
     /// Converts between the size as stored and the size after EXIF orientation, in either
     /// direction.
-    pub(super) fn oriented(self, orientation: Orientation) -> Self {
+    pub(crate) fn oriented(self, orientation: Orientation) -> Self {
         // EXIF orientations 5 to 8 include a turn by 90°.
         if orientation.to_exif() < 5 {
             return self;

@@ -5,10 +5,10 @@ use image::ImageFormat;
 use super::fixtures::{
     LOSSY_WEBP, PROGRESSIVE, QUADRANTS, assert_shows, encode, input_image, quadrants, reject_code, textured,
 };
-use crate::contract::limits::Limits;
-use crate::image::catch_panic::catch_panic;
-use crate::image::probe::probe;
-use crate::rejection::{RejectCode, Rejection};
+use crate::catch_panic::catch_panic;
+use crate::probe::probe;
+use fruitvec_core::contract::limits::Limits;
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 #[test]
 fn an_unsupported_file_is_rejected_by_name() {

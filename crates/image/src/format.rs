@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 
-use crate::rejection::{RejectCode, Rejection};
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 /// The signatures of supported formats.
 const SUPPORTED: &[(&[u8], ImageFormat)] = &[
@@ -63,7 +63,7 @@ const BMP_HEADERS: &[u32] = &[12, 16, 40, 52, 56, 64, 108, 124];
 const BMP_FILE_HEADER: usize = 14;
 
 /// Detects the format of a file, or rejects the file.
-pub(super) fn detect(bytes: &[u8]) -> Result<ImageFormat, Rejection> {
+pub(crate) fn detect(bytes: &[u8]) -> Result<ImageFormat, Rejection> {
     if bytes.is_empty() {
         return Err(Rejection::new(RejectCode::Empty, "the file has 0 bytes; upload it again"));
     }
@@ -77,13 +77,13 @@ pub(super) fn detect(bytes: &[u8]) -> Result<ImageFormat, Rejection> {
 }
 
 /// Rejects an image of an unsupported format.
-pub(super) fn unsupported(name: &str) -> Rejection {
+pub(crate) fn unsupported(name: &str) -> Rejection {
     let message = format!("{name} is not supported; send JPEG, PNG or WebP");
     Rejection::new(RejectCode::UnsupportedFormat, message)
 }
 
 /// Returns the width and height, if the format has them at a fixed position.
-pub(super) fn declared_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
+pub(crate) fn declared_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
     let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     (format == ImageFormat::Png && bytes.get(12..16)? == b"IHDR").then_some((number(16)?, number(20)?))
 }

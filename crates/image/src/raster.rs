@@ -2,20 +2,20 @@
 
 /// Decoded pixels as stored, before EXIF orientation.
 #[derive(Debug)]
-pub(super) struct Raster {
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub(crate) struct Raster {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     /// 1 (greyscale) or 3 (RGB).
-    pub(super) channels: u32,
+    pub(crate) channels: u32,
     /// Rows from the top, without padding.
-    pub(super) samples: Vec<u8>,
+    pub(crate) samples: Vec<u8>,
 }
 
 /// Replaces each pixel of `IN` bytes with the `OUT` bytes that `convert` returns.
 ///
 /// The conversion is in place, because a second buffer would add to the peak memory. Surplus bytes
 /// at the end are dropped.
-pub(super) fn pack<const IN: usize, const OUT: usize>(
+pub(crate) fn pack<const IN: usize, const OUT: usize>(
     samples: &mut Vec<u8>,
     convert: impl Fn([u8; IN]) -> [u8; OUT],
 ) {

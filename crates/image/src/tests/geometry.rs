@@ -3,11 +3,11 @@
 use image::{ImageFormat, RgbImage};
 
 use super::fixtures::{QUADRANTS, assert_shows, encode, input_image, pixel, quadrants, textured};
-use crate::contract::limits::Limits;
-use crate::contract::model_card::{Filter, ResizeMode};
-use crate::image::header::Header;
-use crate::image::input_image::InputImage;
-use crate::image::probe::probe;
+use crate::header::Header;
+use crate::input_image::InputImage;
+use crate::probe::probe;
+use fruitvec_core::contract::limits::Limits;
+use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 
 /// A row of Pillow 13's `Image.fromarray([[0, 0, 255, 255]] * 4).resize((8, 8), BICUBIC)`.
 const PILLOW_EDGE: [u8; 8] = [0, 0, 0, 52, 203, 255, 255, 255];

@@ -3,17 +3,17 @@
 use image::{DynamicImage, ImageFormat, RgbImage};
 use mozjpeg::{ColorSpace, Compress};
 
-use crate::contract::limits::Limits;
-use crate::contract::model_card::{Filter, ResizeMode};
-use crate::image::input_image::InputImage;
-use crate::image::probe::probe;
-use crate::rejection::{RejectCode, Rejection};
+use crate::input_image::InputImage;
+use crate::probe::probe;
+use fruitvec_core::contract::limits::Limits;
+use fruitvec_core::contract::model_card::{Filter, ResizeMode};
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 /// The colours of [`quadrants`]: red and green above blue and yellow.
 pub(super) const QUADRANTS: [[u8; 3]; 4] = [[200, 40, 30], [40, 160, 60], [30, 60, 200], [230, 210, 50]];
 pub(super) const WHITE: [u8; 3] = [255; 3];
-pub(super) const PROGRESSIVE: &[u8] = include_bytes!("../../../tests/photos/progressive.jpg");
-pub(super) const LOSSY_WEBP: &[u8] = include_bytes!("../../../tests/photos/lossy.webp");
+pub(super) const PROGRESSIVE: &[u8] = include_bytes!("../../../../tests/photos/progressive.jpg");
+pub(super) const LOSSY_WEBP: &[u8] = include_bytes!("../../../../tests/photos/lossy.webp");
 
 /// The number of different rows in [`noisy_jpeg`]. Drawing millions of pixels would be slow.
 const ROWS: usize = 13;

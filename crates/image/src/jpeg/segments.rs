@@ -7,9 +7,9 @@
 use image::metadata::Orientation;
 use memchr::memchr;
 
-use super::format;
-use super::header::Header;
-use crate::rejection::{RejectCode, Rejection};
+use crate::format;
+use crate::header::Header;
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
@@ -22,10 +22,10 @@ const BLOCK: u64 = 8;
 
 /// The properties of a JPEG that its segments declare.
 #[derive(Debug)]
-pub(super) struct Outline {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) orientation: Orientation,
+pub(crate) struct Outline {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) orientation: Orientation,
     /// Whether the file has an end-of-image marker. Pillow requires it, too, for nearly all photos.
     complete: bool,
     frame: Frame,
@@ -55,7 +55,7 @@ struct Segments {
 }
 
 /// Reads the segments of a JPEG up to its end-of-image marker or the end of the file.
-pub(super) fn read(bytes: &[u8]) -> Result<Outline, Rejection> {
+pub(crate) fn read_outline(bytes: &[u8]) -> Result<Outline, Rejection> {
     let mut segments = Segments::default();
     let mut position = 2;
     while let Some((marker, start)) = next_marker(bytes, position) {
@@ -114,7 +114,7 @@ impl Segments {
 impl Outline {
     /// Returns the size as stored, and the memory that the decoder uses: the pixels, a few rows of
     /// blocks of 16-bit samples, and for a buffered image every coefficient.
-    pub(super) fn header(&self) -> Header {
+    pub(crate) fn header(&self) -> Header {
         let Frame { width, height, sampling, .. } = &self.frame;
         let max_across = sampling.iter().map(|(across, _)| *across).max().unwrap_or(1);
         let max_down = sampling.iter().map(|(_, down)| *down).max().unwrap_or(1);
@@ -127,12 +127,12 @@ impl Outline {
     }
 
     /// Returns the number of decoded samples per pixel: 1 (greyscale), 3 (RGB) or 4 (CMYK).
-    pub(super) fn samples_per_pixel(&self) -> u64 {
+    pub(crate) fn samples_per_pixel(&self) -> u64 {
         self.frame.sampling.len() as u64
     }
 
     /// Rejects a JPEG that ends before its end-of-image marker. Bytes after the marker are ignored.
-    pub(super) fn check_complete(&self, file_bytes: usize) -> Result<(), Rejection> {
+    pub(crate) fn check_complete(&self, file_bytes: usize) -> Result<(), Rejection> {
         if self.complete { Ok(()) } else { Err(truncated(file_bytes)) }
     }
 }
@@ -195,7 +195,7 @@ fn payload(bytes: &[u8], start: usize) -> Result<Option<&[u8]>, Rejection> {
 }
 
 /// Rejects a JPEG whose contents are inconsistent.
-pub(super) fn corrupt(reason: &str) -> Rejection {
+pub(crate) fn corrupt(reason: &str) -> Rejection {
     Rejection::new(RejectCode::Corrupt, format!("the JPEG is invalid: {reason}; export it again"))
 }
 
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_frame_declares_size_and_memory() {
-        let outline = read(&jpeg(&frame(0xC0, 8, YCBCR), 3)).unwrap();
+        let outline = read_outline(&jpeg(&frame(0xC0, 8, YCBCR), 3)).unwrap();
         outline.check_complete(0).unwrap();
         assert_eq!((outline.width, outline.height, outline.samples_per_pixel()), (20, 10, 3));
         // Three rows of two units, each 16 × 16 pixels of three 16-bit samples.
@@ -237,9 +237,9 @@ mod tests {
         assert_eq!(outline.header().decoded_bytes, 20 * 10 * 3 + rows);
         // Each unit has four blocks of luma and two of chroma.
         let coefficients = 2 * 6 * 64 * 2;
-        let progressive = read(&jpeg(&frame(0xC2, 8, YCBCR), 3)).unwrap();
+        let progressive = read_outline(&jpeg(&frame(0xC2, 8, YCBCR), 3)).unwrap();
         assert_eq!(progressive.header().decoded_bytes, 20 * 10 * 3 + rows + coefficients);
-        let one_scan_per_component = read(&jpeg(&frame(0xC0, 8, YCBCR), 1)).unwrap();
+        let one_scan_per_component = read_outline(&jpeg(&frame(0xC0, 8, YCBCR), 1)).unwrap();
         assert_eq!(one_scan_per_component.header().decoded_bytes, 20 * 10 * 3 + rows + coefficients);
     }
 
@@ -253,7 +253,7 @@ mod tests {
             (0xCB, 8, "arithmetic"),
             (0xCF, 8, "hierarchical"),
         ] {
-            let rejection = read(&jpeg(&frame(marker, precision, YCBCR), 3)).unwrap_err();
+            let rejection = read_outline(&jpeg(&frame(marker, precision, YCBCR), 3)).unwrap_err();
             assert_eq!(rejection.code, RejectCode::UnsupportedFormat);
             assert!(rejection.message.contains(word), "{rejection}");
         }
@@ -263,7 +263,7 @@ mod tests {
     fn invalid_components_are_corrupt() {
         let two: &[u8] = &[1, 0x11, 0, 2, 0x11, 1];
         for components in [&[][..], two, &[1, 0x01, 0], &[1, 0x51, 0], &[1, 0x10, 0]] {
-            let rejection = read(&jpeg(&frame(0xC0, 8, components), 1)).unwrap_err();
+            let rejection = read_outline(&jpeg(&frame(0xC0, 8, components), 1)).unwrap_err();
             assert_eq!(rejection.code, RejectCode::Corrupt, "{components:?}");
         }
     }
@@ -272,9 +272,9 @@ mod tests {
     fn a_scan_may_contain_stuffed_zeros_fill_bytes_and_restarts() {
         let scan = [&segment(SOS, &[3])[..], b"\x01\xFF\x00\x02\xFF\xD0\x03\xFF\xFF\xD7\x04"].concat();
         let bytes = [b"\xFF\xD8", &frame(0xC0, 8, YCBCR)[..], &scan, b"\xFF\xD9"].concat();
-        read(&bytes).unwrap().check_complete(bytes.len()).unwrap();
+        read_outline(&bytes).unwrap().check_complete(bytes.len()).unwrap();
         let without_end = &bytes[..bytes.len() - 2];
-        let rejection = read(without_end).unwrap().check_complete(without_end.len()).unwrap_err();
+        let rejection = read_outline(without_end).unwrap().check_complete(without_end.len()).unwrap_err();
         assert_eq!(rejection.code, RejectCode::Truncated);
     }
 
@@ -282,7 +282,7 @@ mod tests {
     fn only_the_first_frame_counts() {
         let tables = segment(0xC4, &[]);
         let larger = segment(0xC0, &[8, 1, 0, 1, 0, 1, 1, 0x11, 0]);
-        let outline = read(&jpeg(&[tables, frame(0xC0, 8, YCBCR), larger].concat(), 3)).unwrap();
+        let outline = read_outline(&jpeg(&[tables, frame(0xC0, 8, YCBCR), larger].concat(), 3)).unwrap();
         assert_eq!((outline.width, outline.height), (20, 10));
     }
 }

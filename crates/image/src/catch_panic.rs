@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::rejection::{RejectCode, Rejection};
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 /// Runs a step that parses untrusted bytes, and turns a panic into a rejection.
 ///

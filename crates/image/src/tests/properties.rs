@@ -4,10 +4,10 @@ use image::ImageFormat;
 use proptest::prelude::*;
 
 use super::fixtures::{LOSSY_WEBP, PROGRESSIVE, encode, textured};
-use crate::contract::limits::Limits;
-use crate::contract::model_card::{Filter, ResizeMode};
-use crate::image::header::Header;
-use crate::image::probe::probe;
+use crate::header::Header;
+use crate::probe::probe;
+use fruitvec_core::contract::limits::Limits;
+use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 
 fn valid_files() -> Vec<Vec<u8>> {
     let image = textured(24, 40);
@@ -22,7 +22,7 @@ fn valid_files() -> Vec<Vec<u8>> {
     .map(|format| encode(&image, format))
     .to_vec();
     files.extend([PROGRESSIVE, LOSSY_WEBP].map(<[u8]>::to_vec));
-    files.push(include_bytes!("../../../tests/photos/cmyk.tif").to_vec());
+    files.push(include_bytes!("../../../../tests/photos/cmyk.tif").to_vec());
     files
 }
 

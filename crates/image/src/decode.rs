@@ -9,16 +9,16 @@ use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat,
 use super::header::Header;
 use super::raster::{Raster, pack};
 use super::scale::Scale;
-use super::tiff_chunks::{ChunkReader, Chunks};
+use super::tiff::{ChunkReader, Chunks};
 use super::{format, jpeg, tiff};
-use crate::contract::limits::Limits;
-use crate::rejection::{RejectCode, Rejection};
+use fruitvec_core::contract::limits::Limits;
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 /// The limit on a PNG's inflated colour profile, in bytes: a hundred times a typical one.
 const METADATA_BYTES: u64 = 4 << 20;
 
 /// Reads the size as stored, the memory and the orientation of any image but a JPEG.
-pub(super) fn read_header(
+pub(crate) fn read_header(
     bytes: &[u8],
     format: ImageFormat,
     limits: &Limits,
@@ -38,7 +38,7 @@ pub(super) fn read_header(
 }
 
 /// Decodes an image. `header` is the size as stored. `scale` applies to JPEGs only.
-pub(super) fn decode(
+pub(crate) fn decode(
     bytes: &[u8],
     format: ImageFormat,
     header: &Header,

@@ -12,7 +12,7 @@ use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use tiff::decoder::Decoder;
 use tiff::tags::Tag;
 
-use crate::rejection::{RejectCode, Rejection};
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 /// The value of [`Tag::Compression`] for uncompressed pixels. Their cost is bounded by the size of
 /// the image, whatever the byte counts are.
@@ -25,7 +25,7 @@ const TOLERANCE: u64 = 64 << 10;
 
 /// The byte count of each compressed strip or tile, by offset.
 #[derive(Debug, Default)]
-pub(super) struct Chunks(HashMap<u64, u64>);
+pub(crate) struct Chunks(HashMap<u64, u64>);
 
 impl Chunks {
     /// Reads the offsets and byte counts of the first image.
@@ -35,7 +35,7 @@ impl Chunks {
     ///
     /// # Errors
     /// `Corrupt` if there are too many chunks, or if they overlap.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
         let Ok(mut decoder) = Decoder::new(Cursor::new(bytes)) else { return Ok(Self::default()) };
         let compression = decoder.find_tag_unsigned(Tag::Compression);
         if matches!(compression, Ok(None | Some(UNCOMPRESSED)) | Err(_)) {
@@ -78,7 +78,7 @@ impl Chunks {
 
 /// A reader that ends each strip or tile after its byte count.
 #[derive(Debug)]
-pub(super) struct ChunkReader<'a> {
+pub(crate) struct ChunkReader<'a> {
     bytes: Cursor<&'a [u8]>,
     chunks: Chunks,
     /// Bytes that may be read before the next seek.
@@ -86,7 +86,7 @@ pub(super) struct ChunkReader<'a> {
 }
 
 impl<'a> ChunkReader<'a> {
-    pub(super) fn new(bytes: &'a [u8], chunks: Chunks) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], chunks: Chunks) -> Self {
         Self { bytes: Cursor::new(bytes), chunks, left: u64::MAX }
     }
 

@@ -12,14 +12,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mozjpeg::{ColorSpace, Decompress};
 
-use super::header::Header;
-use super::jpeg_segments::corrupt;
-use super::raster::{Raster, pack};
-use super::scale::Scale;
-use crate::rejection::Rejection;
+use super::segments::corrupt;
+use crate::header::Header;
+use crate::raster::{Raster, pack};
+use crate::scale::Scale;
+use fruitvec_core::rejection::Rejection;
 
 /// Decodes a JPEG at a scale. `header` is the size as stored.
-pub(super) fn decode(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
+pub(crate) fn decode(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
     // libjpeg reports an error by unwinding with a message. Unwinding frees everything that the
     // decoder allocated.
     catch_unwind(AssertUnwindSafe(|| decode_or_unwind(bytes, header, scale))).unwrap_or_else(|payload| {

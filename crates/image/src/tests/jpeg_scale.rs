@@ -4,11 +4,11 @@ use image::ImageFormat;
 use mozjpeg::ColorSpace;
 
 use super::fixtures::{PROGRESSIVE, encode, noisy_jpeg, textured};
-use crate::contract::limits::Limits;
-use crate::contract::model_card::{Filter, ResizeMode};
-use crate::image::probe::probe;
-use crate::image::scale::Scale;
-use crate::image::{jpeg, jpeg_segments};
+use crate::jpeg;
+use crate::probe::probe;
+use crate::scale::Scale;
+use fruitvec_core::contract::limits::Limits;
+use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 
 /// Returns JPEGs of every kind, with a name for each. No size is a multiple of a block.
 fn jpegs() -> Vec<(String, Vec<u8>)> {
@@ -48,7 +48,7 @@ fn every_build_of_libjpeg_decodes_the_same_pixels() {
     let full_chroma = encode(&textured(517, 303), ImageFormat::Jpeg);
     let subsampled = noisy_jpeg(517, 303, ColorSpace::JCS_RGB, false);
     let digests = [&full_chroma, &subsampled, PROGRESSIVE].map(|bytes| {
-        let header = jpeg_segments::read(bytes).unwrap().header();
+        let header = jpeg::read_outline(bytes).unwrap().header();
         let mut pixels = Vec::new();
         for part in [16, 8, 4, 1] {
             let side = header.height / part;

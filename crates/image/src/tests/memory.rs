@@ -10,17 +10,20 @@ use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
 use mozjpeg::ColorSpace;
 
 use super::fixtures::{PROGRESSIVE, QUADRANTS, assert_shows, encode, noisy_jpeg, quadrants, textured};
-use crate::contract::limits::Limits;
-use crate::contract::model_card::{Filter, ResizeMode};
-use crate::image::header::Header;
-use crate::image::probe::probe;
-use crate::rejection::RejectCode;
+use crate::header::Header;
+use crate::probe::probe;
+use fruitvec_core::contract::limits::Limits;
+use fruitvec_core::contract::model_card::{Filter, ResizeMode};
+use fruitvec_core::rejection::RejectCode;
 
 /// Environment variables for the child: the file, and the side of the input image.
 const FILE: &str = "FRUITVEC_TEST_PEAK_OF";
 const SIDE: &str = "FRUITVEC_TEST_PEAK_AT";
 /// Allowance for the allocator and the decoders' small tables, in bytes.
 const SLACK: u64 = 3 << 20;
+/// Pages that the kernel has not yet added to a process's figures, in bytes: 32 on each of a few
+/// CPUs.
+const UNCOUNTED: u64 = 256 << 10;
 
 /// Reads a line of `/proc/self/status`, in bytes.
 fn status(line: &str) -> u64 {
@@ -111,10 +114,10 @@ fn no_decoder_exceeds_the_declared_memory() {
         return measure(Path::new(&path));
     }
     let files = files();
-    // A JPEG is decoded at an eighth for 64 pixels, and at full size for 601. For other formats the
-    // side makes no difference.
+    // A JPEG is decoded at a quarter for 130 pixels, and at full size for 601. For other formats
+    // the side makes no difference.
     let jpegs = files.iter().filter(|(name, _)| name.ends_with("JPEG") || name.ends_with("Jpeg"));
-    for ((name, bytes), side) in files.iter().map(|file| (file, 64)).chain(jpegs.map(|file| (file, 601))) {
+    for ((name, bytes), side) in files.iter().map(|file| (file, 130)).chain(jpegs.map(|file| (file, 601))) {
         let probed = probe(bytes, &Limits::default()).unwrap();
         let scale = probed.scale(side, ResizeMode::Stretch);
         let Header { width, height, .. } = *probed.header();
@@ -123,7 +126,7 @@ fn no_decoder_exceeds_the_declared_memory() {
         assert!(growth <= declared, "{name} to {side}: {growth} > {declared}");
         let pixels = u64::from(scale.apply(width)) * u64::from(scale.apply(height));
         assert!(
-            growth >= 3 * pixels,
+            growth + UNCOUNTED >= 3 * pixels,
             "{name} to {side}: {growth} bytes are too few for the image: nothing was measured"
         );
     }

@@ -9,14 +9,14 @@ use image::{DynamicImage, RgbImage};
 
 use super::input_image::InputImage;
 use super::raster::Raster;
-use crate::contract::model_card::{Filter, ResizeMode};
-use crate::rejection::{RejectCode, Rejection};
+use fruitvec_core::contract::model_card::{Filter, ResizeMode};
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 /// Resizes an image to a square of RGB. An image that already has that size is returned unchanged.
 ///
 /// `extent` is the width and height of the image inside the raster. After scaled decoding it can be
 /// a fraction smaller than the raster, whose last row and column then show the image only in part.
-pub(super) fn to_square(
+pub(crate) fn to_square(
     raster: Raster,
     extent: (f64, f64),
     side: u32,
@@ -62,7 +62,7 @@ fn resize(
 }
 
 /// Turns or mirrors a square image according to its EXIF orientation.
-pub(super) fn upright(input: InputImage, orientation: Orientation) -> Result<InputImage, Rejection> {
+pub(crate) fn upright(input: InputImage, orientation: Orientation) -> Result<InputImage, Rejection> {
     if orientation == Orientation::NoTransforms {
         return Ok(input);
     }

@@ -31,7 +31,7 @@ impl InputImage {
         &self.rgb
     }
 
-    pub(super) fn into_rgb(self) -> Vec<u8> {
+    pub(crate) fn into_rgb(self) -> Vec<u8> {
         self.rgb
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! bytes ──▶ probe ──▶ ProbedImage ──▶ decode ──▶ Raster ──▶ resize ──▶ InputImage
-//!           format, jpeg_segments,     jpeg at a Scale,
-//!           tiff                      others in full
+//!           format,                   jpeg at a Scale,
+//!           jpeg::segments, tiff      others in full
 //! ```
 //!
 //! The result matches Pillow's `convert('RGB').resize(…)`, except that transparent images are
@@ -19,7 +19,6 @@ mod format;
 mod header;
 mod input_image;
 mod jpeg;
-mod jpeg_segments;
 #[cfg(debug_assertions)]
 mod panic_injection;
 mod probe;
@@ -29,7 +28,6 @@ mod scale;
 #[cfg(test)]
 mod tests;
 mod tiff;
-mod tiff_chunks;
 
 pub use self::catch_panic::catch_panic;
 pub use self::header::Header;
