@@ -8,6 +8,8 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use fruitvec::error::{Error, Result};
+use tokio::runtime::Runtime;
 
 /// Turns photos of fruit into MobileNetV2 embeddings in Parquet, and fits a PCA to all of them.
 #[derive(Parser)]
@@ -34,9 +36,26 @@ enum Command {
     Models(cli::models::Models),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let result = match Command::parse() {
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let failed = |cause| Error::Internal(format!("the system refuses to start threads: {cause}"));
+    let result = Runtime::new().map_err(failed).and_then(|runtime| {
+        let result = runtime.block_on(run(command));
+        // Otherwise a thread that a photo still occupies would keep the program from ending.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
         Command::Demo(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Rebuild(command) => command.run().await,
@@ -46,12 +65,5 @@ async fn main() -> ExitCode {
         Command::Work(command) => command.run().await,
         Command::Commit(command) => command.run().await,
         Command::Models(command) => command.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
     }
 }

@@ -82,7 +82,7 @@ async fn put(client: &Client, paths: &[PathBuf]) -> Vec<Delivery> {
         let key = format!("photos{}", path.display());
         store.put("photos", &key, "image/jpeg", std::fs::read(path).unwrap()).await.unwrap();
         let at = OffsetDateTime::now_utc();
-        deliveries.push(Delivery { bucket: "photos".into(), key, change: Change::Created, at });
+        deliveries.push(Delivery { bucket: "photos".into(), key, change: Change::Created, at, attempts: 1 });
     }
     deliveries
 }

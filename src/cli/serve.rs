@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use super::embedded::{PHOTOS, RESULTS, start_with_ingest};
 use super::model_args::{EngineArgs, ModelArgs};
-use super::terminal::{ctrl_c, escape_control};
+use super::terminal::{ctrl_c_before_finishing, escape_control};
 
 /// Run the embedded S3 and embed every uploaded photo, until Ctrl-C.
 #[derive(Args)]
@@ -40,7 +40,7 @@ impl Serve {
             start_with_ingest(&self.model, self.engine, &self.data, self.port).await?;
         let notifications = server.subscribe(PHOTOS);
         // Installed before the catch-up, so that Ctrl-C lets its current batch finish, too.
-        let interrupted = tokio::spawn(ctrl_c());
+        let interrupted = tokio::spawn(ctrl_c_before_finishing());
         self.print_endpoint(&server);
         let missed = missed_photos(&store, &ingest.card().id).await?;
         for batch in missed.chunks(BATCH) {
@@ -72,7 +72,8 @@ async fn missed_photos(store: &Store, model: &str) -> Result<Vec<Delivery>> {
     store
         .list(PHOTOS, "", |object| {
             if !known.contains(&PhotoId::of(PHOTOS, &object.key, &object.etag)) {
-                missed.push(Delivery { bucket: PHOTOS.into(), key: object.key, change: Change::Created, at });
+                let (bucket, key) = (PHOTOS.into(), object.key);
+                missed.push(Delivery { bucket, key, change: Change::Created, at, attempts: 1 });
             }
             Ok(())
         })

@@ -1,5 +1,8 @@
 //! What commands need from a terminal: its text, and Ctrl-C.
 
+/// The exit status of a program that Ctrl-C ended, as shells report it: 128 + SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
+
 /// Escapes the characters of a key that would control the terminal.
 pub(crate) fn escape_control(key: &str) -> String {
     key.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
@@ -16,6 +19,16 @@ pub(crate) async fn ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Waits for Ctrl-C. The next one ends the program at once.
+pub(crate) async fn ctrl_c_before_finishing() {
+    ctrl_c().await;
+    eprintln!("finishing the photos in progress; press Ctrl-C again to stop at once");
+    tokio::spawn(async {
+        ctrl_c().await;
+        std::process::exit(EXIT_INTERRUPTED);
+    });
 }
 
 #[cfg(test)]

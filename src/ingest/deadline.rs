@@ -134,6 +134,14 @@ impl<'a> Deadline<'a> {
         self.limit(RESPONSE, work).await
     }
 
+    /// Returns the time that one photo may take: `limit`, or less if the whole batch has little.
+    ///
+    /// A photo that never finished before the batch ends would be retried without end. A third of
+    /// the time leaves enough for the other photos.
+    pub(crate) fn photo_time(&self, limit: Duration) -> Duration {
+        self.end.map_or(limit, |end| limit.min(end.total / 3))
+    }
+
     fn time_to_write(&self) -> Duration {
         self.latency.write.get() + RESPONSE
     }
@@ -191,6 +199,14 @@ mod tests {
         let latency = latency(Duration::MAX, Duration::MAX);
         assert!(can_start(&Deadline::none(&latency)));
         assert!(can_start(&Deadline::at(&latency, Instant::now())), "an emulator without deadlines");
+    }
+
+    #[test]
+    fn a_photo_gets_its_limit_or_a_third_of_the_batch() {
+        let latency = LatencyEstimate::new();
+        assert_eq!(Deadline::none(&latency).photo_time(20 * SECOND), 20 * SECOND);
+        assert_eq!(deadline(&latency, 90 * SECOND, 5 * SECOND).photo_time(20 * SECOND), 20 * SECOND);
+        assert_eq!(deadline(&latency, 30 * SECOND, 30 * SECOND).photo_time(20 * SECOND), 10 * SECOND);
     }
 
     /// Otherwise nothing would be started, so nothing measured, so nothing started.

@@ -29,6 +29,8 @@ impl DedupedBatch {
             // A removal hides rows up to its time, so the latest one covers the others.
             let at = &mut deduped.deliveries[index].at;
             *at = delivery.at.max(*at);
+            let attempts = &mut deduped.deliveries[index].attempts;
+            *attempts = delivery.attempts.max(*attempts);
             deduped.indices.push(index);
         }
         deduped
@@ -52,7 +54,7 @@ mod tests {
 
     fn delivery(key: &str, change: Change, second: i64) -> Delivery {
         let at = OffsetDateTime::from_unix_timestamp(second).unwrap();
-        Delivery { bucket: "photos".into(), key: key.into(), change, at }
+        Delivery { bucket: "photos".into(), key: key.into(), change, at, attempts: 1 }
     }
 
     fn created(key: &str) -> Delivery {

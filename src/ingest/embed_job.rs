@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
-
+use super::claim::Work;
 use super::memory_budget::MemoryBudget;
 use super::outcome::StageTimings;
-use crate::blocking::block_on;
 use crate::contract::limits::Limits;
 use crate::contract::model_card::ModelInput;
 use crate::embed::Embedder;
 use crate::error::{Error, Result};
 use crate::image::{self, InputImage};
 use crate::rejection::{RejectCode, Rejection};
+use bytes::Bytes;
 
 /// An embedding, with the width and height of the photo.
 pub(super) type Embedded = (Vec<f32>, (u32, u32));
@@ -32,12 +30,8 @@ pub(super) struct EmbedJob {
 
 impl EmbedJob {
     /// Embeds a photo. Returns the timings even if it fails.
-    pub(super) fn run(
-        mut self,
-        bytes: Bytes,
-        body: OwnedSemaphorePermit,
-    ) -> (Result<Embedded>, StageTimings) {
-        let embedded = self.decode(bytes, body).and_then(|(input, size)| {
+    pub(super) fn run(mut self, bytes: Bytes, work: &Work) -> (Result<Embedded>, StageTimings) {
+        let embedded = self.decode(bytes, work).and_then(|(input, size)| {
             let start = Instant::now();
             let embedding = self.embedder.embed(&input);
             self.timings.embed += start.elapsed();
@@ -48,7 +42,7 @@ impl EmbedJob {
 
     /// Returns the network's input, and the photo's width and height. Returns all memory to the
     /// budget.
-    fn decode(&mut self, bytes: Bytes, body: OwnedSemaphorePermit) -> Result<(InputImage, (u32, u32))> {
+    fn decode(&mut self, bytes: Bytes, work: &Work) -> Result<(InputImage, (u32, u32))> {
         let &ModelInput { side, fit, filter, .. } = &self.embedder.card().input;
         let start = Instant::now();
         let probed = image::probe(bytes, &self.limits);
@@ -58,13 +52,14 @@ impl EmbedJob {
             probed.check_upload_format()?;
         }
         let size = (probed.header().width, probed.header().height);
-        let pixels = block_on(self.memory.acquire_pixels(probed.memory(side, fit)))?;
+        work.wait_for_memory(self.memory.acquire_pixels(probed.memory(side, fit)))?;
         let start = Instant::now();
         let input = probed.input_image(side, fit, filter);
         self.timings.decode += start.elapsed();
-        // The bytes are freed before the permits that account for them, and all of it before the
-        // network runs, which needs none of it.
-        drop((probed, body, pixels));
+        // The bytes are freed before the memory that accounts for them is released, and all of it
+        // before the network runs, which needs none of it.
+        drop(probed);
+        work.release_memory()?;
         Ok((input?, size))
     }
 }

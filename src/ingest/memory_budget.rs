@@ -44,9 +44,11 @@ impl MemoryBudget {
 mod tests {
     use super::*;
     use futures::FutureExt;
+    use std::time::Duration;
 
     const SIDE: u32 = 224;
-    const LIMITS: Limits = Limits { bytes: 10 << 10, pixels: 1000, decoded_bytes: 20 << 10 };
+    const LIMITS: Limits =
+        Limits { bytes: 10 << 10, pixels: 1000, decoded_bytes: 20 << 10, time: Duration::MAX };
 
     /// Acquires memory for a body; `None` if it would have to wait.
     fn body(budget: &MemoryBudget, bytes: u64) -> Option<OwnedSemaphorePermit> {

@@ -1,5 +1,6 @@
 //! Ingests photos: turns deliveries into rows, rejects and removals in S3.
 
+mod claim;
 mod config;
 mod deadline;
 mod dedup;

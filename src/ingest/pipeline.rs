@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use futures::StreamExt;
 use time::{Date, OffsetDateTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::claim::{Claim, EndOnDrop};
 use super::deadline::{Deadline, LatencyEstimate};
 use super::dedup::DedupedBatch;
 use super::embed_job::{EmbedJob, Embedded, catch_panic};
@@ -27,7 +29,7 @@ use crate::contract::model_card::ModelCard;
 use crate::contract::photo::Photo;
 use crate::embed::Embedder;
 use crate::error::{Disposition, Error, Result};
-use crate::rejection::Rejection;
+use crate::rejection::{RejectCode, Rejection};
 use crate::s3::permits::acquire;
 use crate::s3::{PutResult, Store};
 use crate::table::reject::Reject;
@@ -37,6 +39,10 @@ use crate::table::{self, Row};
 /// Deliveries of a batch that are processed concurrently. More than are embedded in parallel,
 /// because most of them wait for S3.
 const IN_FLIGHT: usize = 16;
+
+/// Attempts at a photo that takes too long, before it is rejected. The first may have met a busy
+/// machine.
+const ATTEMPTS_IF_SLOW: u32 = 2;
 
 /// The pipeline and its resources. Created once, before the first event, and shared by all batches.
 pub struct Ingest {
@@ -53,6 +59,8 @@ pub struct Ingest {
     turns: Arc<Semaphore>,
     memory: MemoryBudget,
     latency: LatencyEstimate,
+    /// The number of threads that still work on a photo whose time is over.
+    abandoned: Arc<AtomicUsize>,
 }
 
 /// A delivery before the rows of its batch are written.
@@ -86,6 +94,7 @@ impl Ingest {
             turns: Arc::new(Semaphore::new(2 * threads.max(1))),
             memory: MemoryBudget::new(&limits, side),
             latency: LatencyEstimate::new(),
+            abandoned: Arc::default(),
         }
     }
 
@@ -93,6 +102,14 @@ impl Ingest {
     #[must_use]
     pub fn card(&self) -> &ModelCard {
         self.embedder.card()
+    }
+
+    /// Returns the number of threads that still work on a photo whose time is over.
+    ///
+    /// They take CPU time and memory from later photos until their decoder returns, if it does.
+    #[must_use]
+    pub fn abandoned_threads(&self) -> usize {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     /// Ingests a batch. Returns one outcome for each delivery, in the same order.
@@ -173,8 +190,9 @@ impl Ingest {
         let body = self.memory.acquire_body(photo.size_bytes).await?;
         let bytes = timed(&mut timings.fetch, object.read()).await?;
         let embedded = self.embed(bytes, photo.is_upload(), body, deadline, &mut timings).await;
-        // A photo that was never started says nothing about latency.
-        if !matches!(embedded, Err(Error::OutOfTime(_))) {
+        // A photo that was not started says nothing about the next one, and neither does one that
+        // was too slow.
+        if !matches!(&embedded, Err(Error::OutOfTime(_))) && !is_too_slow(&embedded) {
             self.latency.record_photo(timings.fetch + timings.decode + timings.embed);
         }
         match embedded {
@@ -183,6 +201,11 @@ impl Ingest {
                 let made_by = self.made_by.clone();
                 let row = Row { photo, width, height, embedding, embedded_at, made_by };
                 Ok(Prepared::Row(Box::new(row), timings))
+            }
+            Err(Error::Reject(rejection))
+                if rejection.code == RejectCode::TooSlow && delivery.attempts < ATTEMPTS_IF_SLOW =>
+            {
+                Err(Error::OutOfTime(rejection.message))
             }
             Err(Error::Reject(rejection)) => self.reject(photo, rejection, timings).await,
             Err(error) => Err(error),
@@ -202,10 +225,12 @@ impl Ingest {
         // starts as soon as the first one finishes, without waiting for the async scheduler.
         let _turn = acquire(&self.turns, 1).await?;
         deadline.check_time_left()?;
-        // A blocking thread cannot be cancelled. When the deadline drops this future, it drops
-        // `caller` as well, and a thread that still waits for its turn sees that and gives up.
-        let caller = Arc::new(());
-        let (weak_caller, threads) = (Arc::downgrade(&caller), Arc::clone(&self.threads));
+        let time = deadline.photo_time(self.limits.time);
+        let claim = Arc::new(Claim::new(time, body, Arc::clone(&self.abandoned)));
+        // A blocking thread can't be cancelled. When the deadline drops this future, or the photo
+        // takes too long, the claim ends, and all that the photo holds is free again.
+        let _end = EndOnDrop(Arc::clone(&claim));
+        let (caller, threads) = (Arc::clone(&claim), Arc::clone(&self.threads));
         let job = EmbedJob {
             embedder: Arc::clone(&self.embedder),
             limits: self.limits,
@@ -214,16 +239,17 @@ impl Ingest {
             timings: *timings,
         };
         let work = catch_panic(move || {
-            let _thread = block_on(acquire(&threads, 1))?;
-            match weak_caller.strong_count() {
-                0 => Err(Error::OutOfTime("the batch ended before the photo was started".into())),
-                _ => Ok(job.run(bytes, body)),
-            }
+            let work = claim.start(block_on(acquire(&threads, 1))?)?;
+            Ok(job.run(bytes, &work))
         });
-        let embedded;
-        (embedded, *timings) = work.await?;
-        drop(caller);
-        embedded
+        tokio::select! {
+            finished = work => {
+                let embedded;
+                (embedded, *timings) = finished?;
+                embedded
+            }
+            () = caller.time_is_over() => Err(Limits::too_slow(time).into()),
+        }
     }
 
     async fn reject(
@@ -289,6 +315,10 @@ impl Ingest {
         let put = self.store.put_if_absent(&self.results_bucket, &key, table::MEDIA_TYPE, bytes).await?;
         Ok((part, put))
     }
+}
+
+fn is_too_slow<T>(result: &Result<T>) -> bool {
+    matches!(result, Err(Error::Reject(rejection)) if rejection.code == RejectCode::TooSlow)
 }
 
 /// Awaits work, and adds its duration to `spent` whether it succeeds or not.

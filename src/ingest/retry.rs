@@ -38,13 +38,14 @@ async fn retry_failed(
     for attempt in 1..=MAX_ATTEMPTS {
         let outcomes = ingest(&pending).await;
         let (mut failed_indices, mut failed) = (Vec::new(), Vec::new());
-        for ((index, delivery), outcome) in indices.into_iter().zip(pending).zip(outcomes) {
+        for ((index, mut delivery), outcome) in indices.into_iter().zip(pending).zip(outcomes) {
             match outcome {
                 DeliveryOutcome::Failed(error) if error.disposition() == Disposition::Fatal => {
                     return Err(Error::Fatal(Arc::clone(&error)));
                 }
                 DeliveryOutcome::Failed(_) if attempt < MAX_ATTEMPTS => {
                     failed_indices.push(index);
+                    delivery.attempts += 1;
                     failed.push(delivery);
                 }
                 outcome => on_outcome(index, &delivery, outcome),
@@ -69,7 +70,7 @@ mod tests {
 
     fn delivery(key: &str) -> Delivery {
         let (bucket, at) = ("photos".into(), OffsetDateTime::UNIX_EPOCH);
-        Delivery { bucket, key: key.into(), change: Change::Created, at }
+        Delivery { bucket, key: key.into(), change: Change::Created, at, attempts: 1 }
     }
 
     /// An ingest whose deliveries fail as often as the map says for their key, with a transient

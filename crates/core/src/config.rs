@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::contract::limits::Limits;
 use crate::error::{Error, Result};
@@ -29,6 +30,9 @@ pub const MAX_PHOTO_PIXELS: &str = "FRUITVEC_MAX_PHOTO_PIXELS";
 /// The limit on memory for decoding one photo, in bytes. Default: 256 MiB.
 pub const MAX_DECODED_BYTES: &str = "FRUITVEC_MAX_DECODED_BYTES";
 
+/// The limit on the time to decode and embed one photo, in whole seconds. Default: 20.
+pub const MAX_PHOTO_SECONDS: &str = "FRUITVEC_MAX_PHOTO_SECONDS";
+
 /// The number of photos that are embedded in parallel. Default: the number of cores.
 pub const THREADS: &str = "FRUITVEC_THREADS";
 
@@ -37,17 +41,27 @@ pub const THREADS: &str = "FRUITVEC_THREADS";
 #[cfg(debug_assertions)]
 pub const TEST_POISON: &str = "FRUITVEC_TEST_POISON";
 
-/// Reads the per-photo limits from [`MAX_PHOTO_BYTES`], [`MAX_PHOTO_PIXELS`] and
-/// [`MAX_DECODED_BYTES`].
+/// Bytes at the end of a file that make the decoder hang, for tests of the time limit.
+/// Debug builds only.
+#[cfg(debug_assertions)]
+pub const TEST_HANG: &str = "FRUITVEC_TEST_HANG";
+
+/// Reads the per-photo limits from [`MAX_PHOTO_BYTES`], [`MAX_PHOTO_PIXELS`],
+/// [`MAX_DECODED_BYTES`] and [`MAX_PHOTO_SECONDS`].
 ///
 /// # Errors
 /// [`Error::Config`] names the variable that does not parse.
 pub fn limits(variable: impl Fn(&str) -> Option<String>) -> Result<Limits> {
     let default = Limits::default();
+    let seconds = parse_or(&variable, MAX_PHOTO_SECONDS, default.time.as_secs())?;
+    if seconds == 0 {
+        return Err(Error::Config(format!("{MAX_PHOTO_SECONDS}=0: must be at least 1")));
+    }
     Ok(Limits {
         bytes: parse_or(&variable, MAX_PHOTO_BYTES, default.bytes)?,
         pixels: parse_or(&variable, MAX_PHOTO_PIXELS, default.pixels)?,
         decoded_bytes: parse_or(&variable, MAX_DECODED_BYTES, default.decoded_bytes)?,
+        time: Duration::from_secs(seconds),
     })
 }
 
@@ -104,6 +118,8 @@ mod tests {
         assert_eq!(pixels, Limits { pixels: 7, ..default });
         let memory = limits(only("FRUITVEC_MAX_DECODED_BYTES", "7")).unwrap();
         assert_eq!(memory, Limits { decoded_bytes: 7, ..default });
+        let time = limits(only("FRUITVEC_MAX_PHOTO_SECONDS", "7")).unwrap();
+        assert_eq!(time, Limits { time: Duration::from_secs(7), ..default });
     }
 
     #[test]
@@ -111,6 +127,7 @@ mod tests {
         let error = limits(only(MAX_PHOTO_BYTES, "25M")).unwrap_err().to_string();
         assert!(error.starts_with("configuration: FRUITVEC_MAX_PHOTO_BYTES=25M: "), "{error}");
         assert!(limits(only(MAX_PHOTO_PIXELS, "-1")).is_err());
+        assert!(limits(only(MAX_PHOTO_SECONDS, "0")).is_err(), "no photo would be embedded");
     }
 
     #[test]

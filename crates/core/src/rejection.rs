@@ -22,6 +22,8 @@ pub enum RejectCode {
     TooManyPixels,
     /// Decoding would take more memory than the limit. Nothing was decoded.
     DecodedTooLarge,
+    /// Decoding and embedding took longer than the limit, twice.
+    TooSlow,
     /// The object is in an archive storage class and must be restored before it can be read.
     Archived,
     /// The embedding contains a value that is not finite.
@@ -43,6 +45,7 @@ impl RejectCode {
             Self::TooManyBytes => "too_many_bytes",
             Self::TooManyPixels => "too_many_pixels",
             Self::DecodedTooLarge => "decoded_too_large",
+            Self::TooSlow => "too_slow",
             Self::Archived => "archived",
             Self::NotFinite => "not_finite",
             Self::Panicked => "panicked",
@@ -88,6 +91,7 @@ mod tests {
             RejectCode::TooManyBytes,
             RejectCode::TooManyPixels,
             RejectCode::DecodedTooLarge,
+            RejectCode::TooSlow,
             RejectCode::Archived,
             RejectCode::NotFinite,
             RejectCode::Panicked,

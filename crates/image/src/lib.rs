@@ -15,12 +15,12 @@
 
 mod catch_panic;
 mod decode;
+#[cfg(debug_assertions)]
+mod fault_injection;
 mod format;
 mod header;
 mod input_image;
 mod jpeg;
-#[cfg(debug_assertions)]
-mod panic_injection;
 mod probe;
 mod raster;
 mod resize;

@@ -4,10 +4,10 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use super::catch_panic::catch_panic;
+#[cfg(debug_assertions)]
+use super::fault_injection;
 use super::header::Header;
 use super::input_image::InputImage;
-#[cfg(debug_assertions)]
-use super::panic_injection;
 use super::scale::Scale;
 use super::{decode, format, jpeg, resize};
 use fruitvec_core::contract::limits::{Limits, strip};
@@ -99,7 +99,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     pub fn input_image(&self, side: u32, fit: ResizeMode, filter: Filter) -> Result<InputImage, Rejection> {
         catch_panic(|| {
             #[cfg(debug_assertions)]
-            panic_injection::maybe_panic(self.bytes.as_ref());
+            fault_injection::maybe_fail(self.bytes.as_ref());
             let (header, scale) = (self.stored_header(), self.scale(side, fit));
             let raster = decode::decode(self.bytes.as_ref(), self.metadata.format, &header, scale)?;
             let extent = (scale.apply_exactly(header.width), scale.apply_exactly(header.height));

@@ -81,6 +81,7 @@ mod tests {
             key: (*key).into(),
             change: Change::Created,
             at: OffsetDateTime::UNIX_EPOCH,
+            attempts: 1,
         };
         Message { id: id.into(), receive_count, deliveries: Ok(keys.iter().map(delivery).collect()) }
     }

@@ -45,6 +45,14 @@ impl Function {
         Ok(Self { ingest, init: Mutex::new(Some(start.elapsed())) })
     }
 
+    /// Returns whether a thread still works on a photo whose time is over.
+    ///
+    /// It shares the CPU with every later photo, so this instance should end.
+    #[must_use]
+    pub fn has_abandoned_threads(&self) -> bool {
+        self.ingest.abandoned_threads() > 0
+    }
+
     /// Handles an event. The README of `events/` lists the supported events.
     ///
     /// # Errors
@@ -58,7 +66,7 @@ impl Function {
         let response = match invocation.map_err(|error| Failure::Event(Arc::new(error))) {
             Ok(Invocation::Messages(messages)) => self.messages(messages, deadline, &mut report).await,
             Ok(Invocation::Deliveries(deliveries)) => {
-                self.deliveries(&deliveries, deadline, &mut report).await
+                self.deliveries(deliveries, deadline, &mut report).await
             }
             Err(failure) => Err(failure),
         };
@@ -90,11 +98,13 @@ impl Function {
     /// Ingests a direct event, which fails as a whole.
     async fn deliveries(
         &self,
-        deliveries: &[Delivery],
+        mut deliveries: Vec<Delivery>,
         deadline: Instant,
         report: &mut InvocationReport,
     ) -> Result<Response, Failure> {
-        let outcomes = self.ingest.ingest_until(deliveries, deadline).await;
+        // A retry by Lambda does not say that it is one, so every attempt counts as the last.
+        deliveries.iter_mut().for_each(|delivery| delivery.attempts = u32::MAX);
+        let outcomes = self.ingest.ingest_until(&deliveries, deadline).await;
         deliveries
             .iter()
             .zip(&outcomes)

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use fruitvec::config::from_environment;
 use fruitvec_embed::Function;
-use lambda_runtime::{Error, run, service_fn, tracing};
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::tower::util::MapResultLayer;
+use lambda_runtime::{Error, Runtime, service_fn, tracing};
 
 // One thread is enough for the network, because photos are decoded and embedded on other threads.
 #[tokio::main(flavor = "current_thread")]
@@ -14,5 +16,18 @@ async fn main() -> Result<(), Error> {
     let function = Function::start(from_environment, start)
         .await
         .inspect_err(|error| tracing::error!(%error, "embed can't start"))?;
-    run(service_fn(|event| function.handle(event))).await
+    let end_if_occupied = |posted| {
+        // The response is posted. Lambda starts a new instance for the next event, whose photos
+        // then have the CPU for themselves.
+        if function.has_abandoned_threads() {
+            tracing::error!("this instance ends, because a photo still occupies a thread");
+            std::process::exit(1);
+        }
+        posted
+    };
+    Runtime::new(service_fn(|event| function.handle(event)))
+        .layer(TracingLayer::new())
+        .layer(MapResultLayer::new(end_if_occupied))
+        .run()
+        .await
 }

@@ -206,6 +206,7 @@ mod tests {
             key: "a".into(),
             change: Change::Created,
             at: OffsetDateTime::UNIX_EPOCH,
+            attempts: 1,
         };
         outcomes.iter().for_each(|outcome| report.delivery(&delivery, None, outcome));
         report.metrics.line().map_or(Value::Null, |line| serde_json::from_str(&line).unwrap())

@@ -53,7 +53,7 @@ async fn embed_batch(
     let at = OffsetDateTime::now_utc();
     let delivery = |photo: &PhotoToEmbed| {
         let key = photo.key.clone();
-        Delivery { bucket: bucket.to_owned(), key, change: Change::Created, at }
+        Delivery { bucket: bucket.to_owned(), key, change: Change::Created, at, attempts: 1 }
     };
     let deliveries = photos.iter().map(delivery).collect();
     let mut outcomes = Vec::with_capacity(photos.len());

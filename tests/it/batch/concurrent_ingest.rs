@@ -62,7 +62,13 @@ async fn write(world: &World, versions: &Mutex<Versions>, until: Instant) {
             let bytes = photo(1000 + number + 10 * u32::try_from(version).unwrap());
             put(world, &key, &bytes, modified(version));
             let at = OffsetDateTime::now_utc();
-            let delivery = Delivery { bucket: PHOTOS.into(), key: key.clone(), change: Change::Created, at };
+            let delivery = Delivery {
+                bucket: PHOTOS.into(),
+                key: key.clone(),
+                change: Change::Created,
+                at,
+                attempts: 1,
+            };
             Box::pin(world.ingest.ingest(&[delivery])).await;
             versions.lock().unwrap().ingested.insert(key, version);
         }

@@ -136,7 +136,8 @@ pub(crate) fn day() -> OffsetDateTime {
 /// Redelivers a photo alone, which stores its row a second time in another part.
 pub(crate) async fn redeliver(world: &World, number: u32) {
     let at = OffsetDateTime::now_utc();
-    let delivery = Delivery { bucket: PHOTOS.into(), key: key(number), change: Change::Created, at };
+    let delivery =
+        Delivery { bucket: PHOTOS.into(), key: key(number), change: Change::Created, at, attempts: 1 };
     world.ingest.ingest(&[delivery]).await;
 }
 

@@ -1,5 +1,7 @@
 //! Files that cannot be embedded are rejected, alone or within a batch of valid photos.
 
+use std::time::Duration;
+
 use fruitvec::contract::limits::Limits;
 use fruitvec::ingest::DeliveryOutcome;
 use fruitvec::rejection::RejectCode;
@@ -10,7 +12,8 @@ use super::png;
 use crate::support::world::{World, encode, noise_image, panicking_photo, photo};
 
 /// Few enough bytes for a test to exceed them, but enough for all other cases.
-const LIMITS: Limits = Limits { bytes: 64 << 10, pixels: 64_000_000, decoded_bytes: 256 << 20 };
+const LIMITS: Limits =
+    Limits { bytes: 64 << 10, pixels: 64_000_000, decoded_bytes: 256 << 20, time: Duration::MAX };
 
 /// A file that cannot be embedded, with the code and some words of its reject.
 struct BadFile {

@@ -14,7 +14,7 @@ const KEY: &str = "photos/Kiwi/1.png";
 
 /// A removal event.
 fn removed(key: &str, at: OffsetDateTime) -> Delivery {
-    Delivery { bucket: PHOTOS.into(), key: key.into(), change: Change::Removed, at }
+    Delivery { bucket: PHOTOS.into(), key: key.into(), change: Change::Removed, at, attempts: 1 }
 }
 
 /// Returns the photo and the key of its part, and whether the part existed already.

@@ -92,7 +92,7 @@ impl Faults {
 /// A creation event.
 fn created(key: &str) -> Delivery {
     let at = time::OffsetDateTime::now_utc();
-    Delivery { bucket: PHOTOS.into(), key: key.into(), change: Change::Created, at }
+    Delivery { bucket: PHOTOS.into(), key: key.into(), change: Change::Created, at, attempts: 1 }
 }
 
 #[track_caller]

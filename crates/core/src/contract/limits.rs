@@ -1,5 +1,7 @@
 //! Limits on the resources that one photo may use.
 
+use std::time::Duration;
+
 use crate::rejection::{RejectCode, Rejection};
 
 /// The limit on the longer side of an image, in pixels. It is the same as libjpeg's.
@@ -17,12 +19,14 @@ pub struct Limits {
     pub pixels: u64,
     /// Peak memory of decoding, in bytes.
     pub decoded_bytes: u64,
+    /// Time to decode and embed, excluding waits for memory or a thread.
+    pub time: Duration,
 }
 
 impl Default for Limits {
-    /// Returns 25 MiB of file, 64 million pixels and 256 MiB of memory.
+    /// Returns 25 MiB of file, 64 million pixels, 256 MiB of memory and 20 seconds.
     fn default() -> Self {
-        Self { bytes: 25 << 20, pixels: 64_000_000, decoded_bytes: 256 << 20 }
+        Self { bytes: 25 << 20, pixels: 64_000_000, decoded_bytes: 256 << 20, time: Duration::from_secs(20) }
     }
 }
 
@@ -33,6 +37,16 @@ impl Limits {
     pub fn memory(&self, side: u32) -> u64 {
         // The decoded image and the half-resized one exist at the same time.
         self.decoded_bytes + strip(side, LONGEST_SIDE)
+    }
+
+    /// Returns the rejection of a photo that took longer than `time`.
+    #[must_use]
+    pub fn too_slow(time: Duration) -> Rejection {
+        let seconds = time.as_secs_f64();
+        let message = format!(
+            "decoding and embedding took more than {seconds} s; export the image again, as a plain JPEG"
+        );
+        Rejection::new(RejectCode::TooSlow, message)
     }
 
     /// Rejects a file by its size, before any of it is read.
@@ -99,7 +113,7 @@ pub fn strip(side: u32, height: u32) -> u64 {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { bytes: 1000, pixels: 10_000, decoded_bytes: 30_000 };
+    const LIMITS: Limits = Limits { bytes: 1000, pixels: 10_000, decoded_bytes: 30_000, time: Duration::MAX };
 
     fn code(result: Result<(), Rejection>) -> Option<RejectCode> {
         result.err().map(|rejection| rejection.code)

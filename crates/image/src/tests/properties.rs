@@ -27,7 +27,7 @@ fn valid_files() -> Vec<Vec<u8>> {
 }
 
 fn assert_accepted_or_rejected(bytes: &[u8]) {
-    let limits = Limits { bytes: 1 << 20, pixels: 1 << 18, decoded_bytes: 4 << 20 };
+    let limits = Limits { bytes: 1 << 20, pixels: 1 << 18, decoded_bytes: 4 << 20, ..Limits::default() };
     let Ok(probed) = probe(bytes, &limits) else { return };
     let Header { width, height, decoded_bytes } = *probed.header();
     assert!(u64::from(width) * u64::from(height) <= limits.pixels && decoded_bytes <= limits.decoded_bytes);

@@ -142,7 +142,8 @@ fn a_jpeg_with_too_many_scans_is_rejected() {
 #[test]
 fn the_caller_sets_the_limits() {
     let png = encode(&textured(64, 64), ImageFormat::Png);
-    let generous = Limits { bytes: png.len() as u64, pixels: 4096, decoded_bytes: 4096 * 3 };
+    let generous =
+        Limits { bytes: png.len() as u64, pixels: 4096, decoded_bytes: 4096 * 3, ..Limits::default() };
     probe(&png, &generous).unwrap();
     let cases = [
         (Limits { bytes: generous.bytes - 1, ..generous }, RejectCode::TooManyBytes),

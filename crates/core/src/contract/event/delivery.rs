@@ -26,6 +26,8 @@ pub struct Delivery {
     pub change: Change,
     /// The time of the change by S3's clock.
     pub at: OffsetDateTime,
+    /// The number of attempts at this delivery, including this one, as far as the event tells.
+    pub attempts: u32,
 }
 
 impl Delivery {

@@ -35,6 +35,6 @@ impl EventBridge {
             .map_err(|cause| Error::Event(format!("time {:?}: {cause}", self.time)))?;
         let S3Entity { bucket, object } = self.detail;
         // Unlike in a notification, the key is not encoded.
-        Delivery { bucket: bucket.name, key: object.key, change, at }.validated().map(Some)
+        Delivery { bucket: bucket.name, key: object.key, change, at, attempts: 1 }.validated().map(Some)
     }
 }

@@ -47,7 +47,7 @@ impl Record {
         };
         let S3Entity { bucket, object } = self.s3;
         let key = decode_key(&object.key)?;
-        Delivery { bucket: bucket.name, key, change, at: self.event_time }.validated().map(Some)
+        Delivery { bucket: bucket.name, key, change, at: self.event_time, attempts: 1 }.validated().map(Some)
     }
 }
 

@@ -55,12 +55,14 @@ struct Attributes {
 
 impl Record {
     fn message(self) -> Message {
-        Message {
-            id: self.message_id,
-            // Only the order of processing depends on this number, so a missing one may count as 1.
-            receive_count: self.attributes.receive_count.parse().unwrap_or(1),
-            deliveries: deliveries(&self.body),
-        }
+        // Only the order of processing and the patience with a slow photo depend on this number, so
+        // a missing one may count as 1.
+        let receive_count = self.attributes.receive_count.parse().unwrap_or(1);
+        let deliveries = deliveries(&self.body).map(|mut deliveries| {
+            deliveries.iter_mut().for_each(|delivery| delivery.attempts = receive_count);
+            deliveries
+        });
+        Message { id: self.message_id, receive_count, deliveries }
     }
 }
 
