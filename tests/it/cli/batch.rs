@@ -13,7 +13,9 @@ use fruitvec::table::{PartReader, Snapshot};
 use fruitvec_embedded_s3::Server;
 use serde_json::Value;
 
-use crate::support::program::{error_of, files, fruitvec, jpeg, run, stdout_of, text, variances};
+use crate::support::program::{
+    error_of, files, fruitvec, fruitvec_that_hangs, jpeg, run, stdout_of, text, variances,
+};
 use crate::support::world::{PHOTOS, RESULTS};
 
 const RUN: &str = "20261124T030000Z-rebuild";
@@ -211,4 +213,32 @@ fn the_phases_report_unusable_arguments_in_one_line() {
             fruitvec(&[&["plan", "backfill", "--results", "r"][..], &wrong].concat()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photo_that_hangs_costs_a_rebuild_only_itself_even_with_one_thread() {
+    let data = tempfile::tempdir().unwrap();
+    create_buckets(data.path(), 4);
+    let hanging = [&jpeg(9), &b"hang"[..]].concat();
+    std::fs::write(data.path().join(PHOTOS).join("photos/Kiwi/hang.jpg"), hanging).unwrap();
+    let rebuilt = fruitvec_that_hangs(&["rebuild", "--data", text(data.path())]).output().unwrap();
+    stdout_of(&rebuilt);
+    let server = Server::start(data.path(), 0).await.unwrap();
+    let store = Store::new(server.client());
+    let mut rejects = Vec::new();
+    let list = store.list(RESULTS, "rejects/", |object| {
+        rejects.push(object.key);
+        Ok(())
+    });
+    list.await.unwrap();
+    let mut codes = Vec::new();
+    for key in &rejects {
+        let reject: Value = serde_json::from_slice(&store.get(RESULTS, key).await.unwrap()).unwrap();
+        codes.push(reject["code"].as_str().unwrap().to_owned());
+    }
+    codes.sort();
+    assert_eq!(codes, ["too_slow", "truncated"]);
+    // All later stages have run.
+    assert_eq!(results(&store).await.1.rows, 4);
 }

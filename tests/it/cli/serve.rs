@@ -11,7 +11,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use fruitvec::contract::model_card::DEFAULT_MODEL;
 use fruitvec_embedded_s3::{Credentials, client};
 
-use crate::support::program::{error_of, files, fruitvec, jpeg, text};
+use crate::support::program::{error_of, files, fruitvec, fruitvec_that_hangs, jpeg, text};
 
 /// Generous, for slow machines.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,7 +27,14 @@ struct Serving {
 impl Serving {
     /// Starts the server and reads its endpoint and credentials file from its output.
     fn on(data: &Path) -> Self {
-        let mut command = fruitvec(&["serve", "--port", "0", "--data", text(data)]);
+        Self::start(fruitvec(&Self::arguments(data)))
+    }
+
+    fn arguments(data: &Path) -> [&str; 5] {
+        ["serve", "--port", "0", "--data", text(data)]
+    }
+
+    fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut serving = Self { child, output, endpoint: String::new(), credentials: PathBuf::new() };
@@ -64,6 +71,17 @@ impl Serving {
         loop {
             let line = self.line();
             if line.starts_with(word) {
+                return line;
+            }
+        }
+    }
+
+    /// Returns the next line that contains a word.
+    #[track_caller]
+    fn line_about(&mut self, word: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(word) {
                 return line;
             }
         }
@@ -165,4 +183,44 @@ async fn serve_catches_up_on_photos_that_arrived_while_it_was_not_running() {
     serving.interrupt();
     assert_eq!(serving.exit_code(), Some(0));
     assert!(serving.line().starts_with("stopped"));
+}
+
+#[cfg(all(unix, debug_assertions))]
+#[tokio::test]
+async fn a_photo_that_hangs_costs_only_itself_even_with_one_thread() {
+    let data = tempfile::tempdir().unwrap();
+    let mut serving = Serving::start(fruitvec_that_hangs(&Serving::arguments(data.path())));
+    let client = serving.client();
+    put(&client, "photos/Kiwi/hang.jpg", [&jpeg(1), &b"hang"[..]].concat()).await;
+    put(&client, "photos/Kiwi/2.jpg", jpeg(2)).await;
+    // Whether both are in one batch, and so which line comes first, depends on their arrival.
+    let mut lines = [serving.line_about("  photos/Kiwi/"), serving.line_about("  photos/Kiwi/")];
+    lines.sort();
+    assert!(lines[0].starts_with("embedded  photos/Kiwi/2.jpg"), "{lines:?}");
+    assert!(lines[1].starts_with("rejected  photos/Kiwi/hang.jpg  too_slow: "), "{lines:?}");
+
+    // The decoder still hangs. The next photo and Ctrl-C do not wait for it.
+    put(&client, "photos/Kiwi/3.jpg", jpeg(3)).await;
+    assert!(serving.line_about("  photos/Kiwi/").starts_with("embedded  photos/Kiwi/3.jpg"));
+    serving.interrupt();
+    assert_eq!(serving.exit_code(), Some(0));
+}
+
+#[cfg(all(unix, debug_assertions))]
+#[tokio::test]
+async fn a_second_interrupt_stops_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = fruitvec_that_hangs(&Serving::arguments(data.path()));
+    command.env("FRUITVEC_MAX_PHOTO_SECONDS", "3600");
+    let mut serving = Serving::start(command);
+    put(&serving.client(), "photos/Kiwi/hang.jpg", [&jpeg(1), &b"hang"[..]].concat()).await;
+    let mut errors = BufReader::new(serving.child.stderr.take().unwrap());
+    // The photo may not have started yet, and then the first interrupt already ends the program
+    // once it has: the second is sent only after the first was noticed.
+    serving.interrupt();
+    let mut notice = String::new();
+    errors.read_line(&mut notice).unwrap();
+    assert!(notice.contains("press Ctrl-C again"), "{notice}");
+    serving.interrupt();
+    assert_eq!(serving.exit_code(), Some(130));
 }

@@ -100,13 +100,14 @@ async fn a_photo_that_hangs_does_not_delay_the_others() {
         world.put(&format!("photos/Kiwi/{number}.png"), photo(number)).await;
     }
     let batch = world.pending_deliveries();
-    let outcomes = ingest_within(&slow_ingest(&world, Duration::ZERO, 2), &batch, 2 * SECOND).await;
+    let outcomes = ingest_within(&slow_ingest(&world, Duration::ZERO, 1), &batch, 2 * SECOND).await;
     assert_eq!(
         outcomes.iter().map(ran_out_of_time).collect::<Vec<_>>(),
         [true, false, false, false, false, false, false]
     );
     let DeliveryOutcome::Failed(error) = &outcomes[0] else { panic!("{outcomes:?}") };
-    assert!(error.to_string().contains("slow or hangs"), "{error}");
+    // A third of the time.
+    assert!(error.to_string().contains("more than 0.7 s"), "{error}");
     assert_eq!(world.current_rows().await.len(), 6);
 }
 

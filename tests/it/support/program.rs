@@ -21,6 +21,19 @@ pub(crate) fn fruitvec(arguments: &[&str]) -> Command {
     command
 }
 
+/// A command with one thread, on which a file that ends with `hang` never finishes.
+#[cfg(debug_assertions)]
+pub(crate) fn fruitvec_that_hangs(arguments: &[&str]) -> Command {
+    let mut command = fruitvec(arguments);
+    command.envs([
+        ("FRUITVEC_THREADS", "1"),
+        // Far more than a photo of the tests takes, even on a busy machine.
+        ("FRUITVEC_MAX_PHOTO_SECONDS", "3"),
+        ("FRUITVEC_TEST_HANG", "hang"),
+    ]);
+    command
+}
+
 /// Runs the program to its end. A panic always fails the test.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     let output = fruitvec(arguments).output().unwrap();

@@ -42,7 +42,7 @@ impl Limits {
     /// Returns the rejection of a photo that took longer than `time`.
     #[must_use]
     pub fn too_slow(time: Duration) -> Rejection {
-        let seconds = time.as_secs_f64();
+        let seconds = (time.as_secs_f64() * 10.0).round() / 10.0;
         let message = format!(
             "decoding and embedding took more than {seconds} s; export the image again, as a plain JPEG"
         );

@@ -3,14 +3,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use fruitvec::config::RESULTS_BUCKET;
+use fruitvec::config::{MAX_PHOTO_SECONDS, RESULTS_BUCKET, THREADS};
 use fruitvec::contract::photo::PhotoId;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::runtime::{Function, command};
-use crate::world::{PHOTOS, POISON, RESULTS, World, event, photo};
+use crate::world::{HANG, PHOTOS, POISON, RESULTS, World, event, photo};
 
 /// The keys that the event files name.
 const APPLE: &str = "photos/Pomme Golden+Rouge/100% mûre.jpg";
@@ -233,6 +233,38 @@ async fn a_panicking_decoder_affects_only_its_photo() {
     // The process is still running.
     assert_eq!(function.invoke(&batch), Ok(all_done()));
     assert_eq!(function.reported().0["already_there"], json!(2.0));
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photo_that_hangs_costs_only_itself_even_with_one_thread() {
+    let world = World::start().await;
+    let jpeg = photo("progressive.jpg");
+    let keys = ["a", "hang", "z"].map(|name| format!("photos/Kiwi/{name}.jpg"));
+    for (key, bytes) in keys.iter().zip([jpeg.clone(), [&jpeg, HANG.as_bytes()].concat(), jpeg]) {
+        world.put(key, bytes).await;
+    }
+    // Far more than the other photos take, even on a busy machine.
+    let limits = [(THREADS, "1"), (MAX_PHOTO_SECONDS, "3")].map(|(name, value)| (name.into(), value.into()));
+    let environment = [world.environment(), limits.into()].concat();
+    // The first attempt fails, and may have met a busy machine. The second is final.
+    for (attempt, response) in
+        [(1, json!({ "batchItemFailures": [{ "itemIdentifier": keys[1] }] })), (2, all_done())]
+    {
+        let mut function = Function::start(&environment);
+        let batch = json!({ "Records": keys.each_ref().map(|key| message(key, key, attempt)) });
+        assert_eq!(function.invoke(&batch.to_string()), Ok(response));
+        // The response arrived, so no other photo is lost. The thread still hangs, so Lambda has to
+        // start a new instance.
+        assert_eq!(function.exit_code(), Some(1));
+        function.log_with(|line| line["fields"]["message"].as_str().is_some_and(|m| m.contains("instance")));
+    }
+    assert_eq!(world.current().await.len(), 2);
+    let rejects = world.results("rejects/").await;
+    assert_eq!(rejects.len(), 1);
+    let reject: Value =
+        serde_json::from_slice(&world.store.get(RESULTS, &rejects[0]).await.unwrap()).unwrap();
+    assert_eq!((&reject["code"], &reject["key"]), (&json!("too_slow"), &json!(keys[1])));
 }
 
 #[tokio::test(flavor = "multi_thread")]

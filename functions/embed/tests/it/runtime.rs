@@ -78,6 +78,18 @@ impl Function {
             .unwrap_or_else(|_| panic!("no response: {:#?}", self.log.lock()))
     }
 
+    /// Waits until the program ends by itself.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let end = SystemTime::now() + RESPONSE_TIMEOUT;
+        while SystemTime::now() < end {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the function does not end: {:#?}", self.log.lock())
+    }
+
     /// Waits for a line that satisfies `predicate`, and returns all lines printed since the last
     /// call.
     pub(crate) fn log_with(&self, predicate: impl Fn(&Value) -> bool) -> Vec<Value> {

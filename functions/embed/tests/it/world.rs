@@ -19,6 +19,8 @@ pub(crate) const PHOTOS: &str = "fruits-photos";
 pub(crate) const RESULTS: &str = "fruits-results";
 /// The suffix of a file that makes the decoder panic.
 pub(crate) const POISON: &str = "poison";
+/// The suffix of a file that makes the decoder hang.
+pub(crate) const HANG: &str = "hang";
 
 pub(crate) struct World {
     pub(crate) server: Server,
@@ -66,6 +68,7 @@ impl World {
             (MODELS_DIR, repository("models").to_str().unwrap().into()),
             (THREADS, "2".into()),
             ("FRUITVEC_TEST_POISON", POISON.into()),
+            ("FRUITVEC_TEST_HANG", HANG.into()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
