@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::io;
 
-use image::metadata::Orientation;
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use super::header::Header;
@@ -17,24 +16,18 @@ use fruitvec_core::rejection::{RejectCode, Rejection};
 /// The limit on a PNG's inflated colour profile, in bytes: a hundred times a typical one.
 const METADATA_BYTES: u64 = 4 << 20;
 
-/// Reads the size as stored, the memory and the orientation of any image but a JPEG.
-pub(crate) fn read_header(
-    bytes: &[u8],
-    format: ImageFormat,
-    limits: &Limits,
-) -> Result<(Header, Orientation), Rejection> {
+/// Reads the size as stored and the memory of any image but a JPEG.
+pub(crate) fn read_header(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Header, Rejection> {
     match format {
         ImageFormat::Tiff => tiff::check(bytes)?,
         ImageFormat::WebP => check_riff_length(bytes)?,
         _ => {}
     }
-    let mut decoder = open(bytes, format, limits.decoded_bytes)?;
+    let decoder = open(bytes, format, limits.decoded_bytes)?;
     let (width, height) = decoder.dimensions();
     let working = u64::from(width) * u64::from(height) * working_bytes_per_pixel(&decoder, bytes, format);
     let decoded_bytes = decoder.total_bytes().saturating_add(working);
-    // A photo must not be rejected for its metadata, so an unreadable orientation is ignored.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((Header { width, height, decoded_bytes }, orientation))
+    Ok(Header { width, height, decoded_bytes })
 }
 
 /// Decodes an image. `header` is the size as stored. `scale` applies to JPEGs only.

@@ -21,6 +21,7 @@ mod format;
 mod header;
 mod input_image;
 mod jpeg;
+mod orientation;
 mod probe;
 mod raster;
 mod resize;

@@ -9,7 +9,7 @@ use super::fault_injection;
 use super::header::Header;
 use super::input_image::InputImage;
 use super::scale::Scale;
-use super::{decode, format, jpeg, resize};
+use super::{decode, format, jpeg, orientation, resize};
 use fruitvec_core::contract::limits::{Limits, strip};
 use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 use fruitvec_core::rejection::Rejection;
@@ -25,7 +25,7 @@ pub struct ProbedImage<B> {
 struct Metadata {
     format: ImageFormat,
     orientation: Orientation,
-    /// The header, after EXIF orientation.
+    /// The header of the upright image.
     header: Header,
     /// Decoded samples per pixel, if the decoder can scale (JPEG only).
     scalable_samples: Option<u64>,
@@ -110,7 +110,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
         })
     }
 
-    /// Returns the header before EXIF orientation.
+    /// Returns the header of the image as stored.
     fn stored_header(&self) -> Header {
         self.metadata.header.oriented(self.metadata.orientation)
     }
@@ -140,9 +140,9 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
             (header, outline.orientation, Some(outline.samples_per_pixel()))
         }
         _ => {
-            let (header, orientation) = decode::read_header(bytes, format, limits)?;
+            let header = decode::read_header(bytes, format, limits)?;
             check_header(&header, limits)?;
-            (header, orientation, None)
+            (header, orientation::find(bytes, format), None)
         }
     };
     let header = stored.oriented(orientation);

@@ -9,6 +9,7 @@ use memchr::memchr;
 
 use crate::format;
 use crate::header::Header;
+use crate::orientation::Tags;
 use fruitvec_core::rejection::{RejectCode, Rejection};
 
 const EOI: u8 = 0xD9;
@@ -47,7 +48,7 @@ struct Frame {
 #[derive(Default)]
 struct Segments {
     frame: Option<Frame>,
-    orientation: Option<Orientation>,
+    tags: Tags,
     /// The number of components in the first scan.
     first_scan: Option<usize>,
     scans: usize,
@@ -78,9 +79,7 @@ impl Segments {
             0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && self.frame.is_none() => {
                 self.frame = Some(Frame::parse(marker, payload)?);
             }
-            APP1 if self.orientation.is_none() => {
-                self.orientation = payload.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
-            }
+            APP1 => self.tags.add_app1(payload),
             SOS => {
                 self.scans += 1;
                 if self.scans > MAX_SCANS {
@@ -95,7 +94,7 @@ impl Segments {
     }
 
     fn into_outline(self, file_bytes: usize) -> Result<Outline, Rejection> {
-        let Self { frame, orientation, first_scan, complete, .. } = self;
+        let Self { frame, tags, first_scan, complete, .. } = self;
         let Some(frame) = frame else {
             return Err(if complete { corrupt("it ends without a frame") } else { truncated(file_bytes) });
         };
@@ -106,8 +105,7 @@ impl Segments {
         // If the first scan lacks a component, no row is complete before the last scan is read.
         let buffered =
             frame.progressive || first_scan.is_some_and(|components| components != frame.sampling.len());
-        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        Ok(Outline { width, height, orientation, complete, frame, buffered })
+        Ok(Outline { width, height, orientation: tags.orientation(), complete, frame, buffered })
     }
 }
 

@@ -1,9 +1,8 @@
-//! Orientation, fits and filters.
+//! Fits and filters.
 
 use image::{ImageFormat, RgbImage};
 
-use super::fixtures::{QUADRANTS, assert_shows, encode, input_image, pixel, quadrants, textured};
-use crate::header::Header;
+use super::fixtures::{QUADRANTS, encode, input_image, pixel, textured};
 use crate::input_image::InputImage;
 use crate::probe::probe;
 use fruitvec_core::contract::limits::Limits;
@@ -11,49 +10,6 @@ use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 
 /// A row of Pillow 13's `Image.fromarray([[0, 0, 255, 255]] * 4).resize((8, 8), BICUBIC)`.
 const PILLOW_EDGE: [u8; 8] = [0, 0, 0, 52, 203, 255, 255, 255];
-
-/// Inserts an EXIF segment with this orientation after a JPEG's first marker.
-fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-    let exif = [
-        &b"\xFF\xE1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..],
-        &[orientation, 0, 0, 0, 0, 0, 0],
-    ];
-    [&jpeg[..2], exif[0], exif[1], &jpeg[2..]].concat()
-}
-
-#[test]
-fn every_exif_orientation_is_turned_upright() {
-    let upright = encode(&quadrants(), ImageFormat::Jpeg);
-    let [red, green, blue, yellow] = QUADRANTS;
-    let expected = [
-        [red, green, blue, yellow],
-        [green, red, yellow, blue],
-        [yellow, blue, green, red],
-        [blue, yellow, red, green],
-        [red, blue, green, yellow],
-        [blue, red, yellow, green],
-        [yellow, green, blue, red],
-        [green, yellow, red, blue],
-    ];
-    for (orientation, expected) in (1..).zip(expected) {
-        assert_shows(&with_orientation(&upright, orientation), expected, 6);
-    }
-    for unknown in [0, 9, 255] {
-        assert_shows(&with_orientation(&upright, unknown), QUADRANTS, 6);
-    }
-}
-
-#[test]
-fn the_header_has_the_upright_width_and_height() {
-    let jpeg = encode(&textured(60, 40), ImageFormat::Jpeg);
-    for (orientation, expected) in [(1, (60, 40)), (4, (60, 40)), (5, (40, 60)), (6, (40, 60)), (8, (40, 60))]
-    {
-        let probed = probe(with_orientation(&jpeg, orientation), &Limits::default()).unwrap();
-        let Header { width, height, .. } = *probed.header();
-        assert_eq!((width, height), expected, "orientation {orientation}");
-        probed.input_image(32, ResizeMode::Crop { shorter_side: 36 }, Filter::Bilinear).unwrap();
-    }
-}
 
 #[test]
 fn an_image_of_the_right_size_is_not_resized() {

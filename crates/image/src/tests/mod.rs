@@ -8,5 +8,6 @@ mod geometry;
 mod jpeg_scale;
 #[cfg(target_os = "linux")]
 mod memory;
+mod orientation;
 mod properties;
 mod rejections;
