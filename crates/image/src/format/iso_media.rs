@@ -1,0 +1,133 @@
+//! ISO media files (ISO/IEC 14496-12): images such as HEIC and AVIF, and videos.
+
+use super::rejections::{not_an_image, unsupported, unsupported_unless_converted};
+use fruitvec_core::rejection::Rejection;
+
+/// The brands of image formats, the most specific first. `mif1` allows any codec.
+const IMAGE_BRANDS: &[(&[u8; 4], &str)] = &[
+    (b"avif", "AVIF"),
+    (b"avis", "AVIF"),
+    (b"crx ", "Canon raw (CR3)"),
+    (b"heic", "HEIC"),
+    (b"heix", "HEIC"),
+    (b"heim", "HEIC"),
+    (b"heis", "HEIC"),
+    (b"hevc", "HEIC"),
+    (b"hevx", "HEIC"),
+    (b"hevm", "HEIC"),
+    (b"hevs", "HEIC"),
+    (b"mif1", "HEIF"),
+    (b"mif2", "HEIF"),
+    (b"msf1", "HEIF"),
+];
+
+/// The first box of a file from an old QuickTime, which has no `ftyp`.
+const QUICKTIME_BOXES: &[&[u8; 4]] = &[b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"];
+
+const CONVERT_HEIC: &str = "on an iPhone set Camera > Formats to Most Compatible, \
+                            on macOS run `sips -s format jpeg`, elsewhere `heif-convert`";
+
+/// Rejects an image of an unsupported format, or a video.
+pub(super) fn rejection(start: &[u8]) -> Option<Rejection> {
+    let name = start.get(4..)?.first_chunk()?;
+    if QUICKTIME_BOXES.contains(&name) {
+        return Some(video("a QuickTime video"));
+    }
+    let brands = brands(start)?;
+    let is_declared = |brand: &[u8; 4]| brands.contains(brand);
+    if let Some((_, name)) = IMAGE_BRANDS.iter().find(|(brand, _)| is_declared(brand)) {
+        return Some(match *name {
+            "AVIF" => unsupported_unless_converted(name, "`avifdec` converts it"),
+            "HEIC" | "HEIF" => unsupported_unless_converted(name, CONVERT_HEIC),
+            name => unsupported(name),
+        });
+    }
+    Some(match brands.first()? {
+        b"qt  " => video("a QuickTime video"),
+        b"M4A " | b"M4B " => not_an_image("an audio recording", "send a photo as JPEG, PNG or WebP"),
+        _ => video("an MP4 video"),
+    })
+}
+
+fn video(what: &str) -> Rejection {
+    not_an_image(what, "send a photo; of a Live Photo, send the still image")
+}
+
+/// Returns the main brand and the compatible ones from the `ftyp` box, which comes first.
+fn brands(start: &[u8]) -> Option<Vec<[u8; 4]>> {
+    let length = u32::from_be_bytes(*start.first_chunk()?) as usize;
+    let payload = start.get(4..)?.strip_prefix(b"ftyp")?;
+    let payload = &payload[..length.saturating_sub(8).min(payload.len())];
+    // The second number is the version of the main brand.
+    let (fields, _) = payload.as_chunks();
+    Some(fields.iter().enumerate().filter(|(index, _)| *index != 1).map(|(_, brand)| *brand).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fruitvec_core::rejection::RejectCode;
+
+    /// Returns an `ftyp` box with these brands; the first is the main brand.
+    fn ftyp(brands: &[[u8; 4]]) -> Vec<u8> {
+        let (main, compatible) = brands.split_first().unwrap();
+        let length = 16 + 4 * compatible.len() as u32;
+        let head = [length.to_be_bytes(), *b"ftyp", *main, [0; 4]];
+        [head.as_flattened(), compatible.as_flattened()].concat()
+    }
+
+    #[track_caller]
+    fn assert_rejects(bytes: &[u8], code: RejectCode, words: &str) {
+        let rejection = rejection(bytes).unwrap();
+        assert_eq!((rejection.code, rejection.message.contains(words)), (code, true), "{rejection}");
+    }
+
+    #[test]
+    fn every_image_brand_is_named_as_the_main_brand_or_a_compatible_one() {
+        for (brand, name) in IMAGE_BRANDS {
+            assert_rejects(&ftyp(&[**brand]), RejectCode::UnsupportedFormat, name);
+            assert_rejects(&ftyp(&[*b"isom", *b"mp41", **brand]), RejectCode::UnsupportedFormat, name);
+        }
+    }
+
+    #[test]
+    fn a_compatible_brand_can_be_more_specific_than_the_main_one() {
+        assert_rejects(&ftyp(&[*b"mif1", *b"miaf", *b"avif"]), RejectCode::UnsupportedFormat, "AVIF is");
+        assert_rejects(&ftyp(&[*b"mif1", *b"miaf", *b"heic"]), RejectCode::UnsupportedFormat, "HEIC is");
+        assert_rejects(&ftyp(&[*b"mif1", *b"miaf"]), RejectCode::UnsupportedFormat, "HEIF is");
+    }
+
+    #[test]
+    fn the_message_says_how_to_convert() {
+        for word in ["Most Compatible", "sips -s format jpeg", "heif-convert", "send JPEG, PNG or WebP"] {
+            assert_rejects(&ftyp(&[*b"heic", *b"mif1"]), RejectCode::UnsupportedFormat, word);
+        }
+        assert_rejects(&ftyp(&[*b"avif"]), RejectCode::UnsupportedFormat, "avifdec");
+    }
+
+    #[test]
+    fn a_video_is_named() {
+        assert_rejects(&ftyp(&[*b"qt  "]), RejectCode::NotAnImage, "a QuickTime video");
+        assert_rejects(&ftyp(&[*b"qt  "]), RejectCode::NotAnImage, "Live Photo");
+        for main in [b"isom", b"mp42", b"avc1", b"M4V ", b"3gp5"] {
+            assert_rejects(&ftyp(&[*main, *b"mp41"]), RejectCode::NotAnImage, "an MP4 video");
+        }
+        assert_rejects(&ftyp(&[*b"M4A ", *b"mp42"]), RejectCode::NotAnImage, "an audio recording");
+        assert_rejects(b"\0\0\0\x08wide\0\0\0\0mdat", RejectCode::NotAnImage, "a QuickTime video");
+    }
+
+    #[test]
+    fn the_version_and_what_follows_the_box_are_no_brands() {
+        let mut video = ftyp(&[*b"isom"]);
+        video[12..16].copy_from_slice(b"heic");
+        assert_rejects(&video, RejectCode::NotAnImage, "an MP4 video");
+        assert_rejects(&[&ftyp(&[*b"isom"])[..], b"heic"].concat(), RejectCode::NotAnImage, "an MP4 video");
+    }
+
+    #[test]
+    fn other_files_are_left_to_others() {
+        for bytes in [&b""[..], b"\0\0\0\x18fty", b"\0\0\0\x08ftyp", b"\0\0\0\x18text file"] {
+            assert_eq!(rejection(bytes), None);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What a file is, by its content: an image that is decoded, or something that is rejected by name.
+
+mod damaged;
+mod detect;
+mod iso_media;
+mod markup;
+mod rejections;
+mod signatures;
+mod text;
+mod upload;
+
+pub(crate) use self::detect::{declared_size, detect};
+pub(crate) use self::rejections::unsupported;
