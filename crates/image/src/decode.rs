@@ -1,5 +1,6 @@
 //! Decodes images to rows of 8-bit greyscale or RGB, in the buffer that the decoder filled.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 
@@ -9,7 +10,7 @@ use super::header::Header;
 use super::raster::{Raster, pack};
 use super::scale::Scale;
 use super::tiff::{ChunkReader, Chunks};
-use super::{format, jpeg, tiff};
+use super::{format, jpeg, plain_words, tiff, webp};
 use fruitvec_core::contract::limits::Limits;
 use fruitvec_core::rejection::{RejectCode, Rejection};
 
@@ -23,10 +24,12 @@ pub(crate) fn read_header(bytes: &[u8], format: ImageFormat, limits: &Limits) ->
         ImageFormat::WebP => check_riff_length(bytes)?,
         _ => {}
     }
-    let decoder = open(bytes, format, limits.decoded_bytes)?;
+    let repaired = repaired(bytes, format);
+    let decoder = open(&repaired, format, limits.decoded_bytes)?;
     let (width, height) = decoder.dimensions();
     let working = u64::from(width) * u64::from(height) * working_bytes_per_pixel(&decoder, bytes, format);
-    let decoded_bytes = decoder.total_bytes().saturating_add(working);
+    let copied = if let Cow::Owned(copy) = &repaired { copy.len() as u64 } else { 0 };
+    let decoded_bytes = decoder.total_bytes().saturating_add(working).saturating_add(copied);
     Ok(Header { width, height, decoded_bytes })
 }
 
@@ -46,7 +49,8 @@ pub(crate) fn decode(
         ImageFormat::Gif => u64::from(width) * u64::from(height) * 4,
         _ => decoded_bytes.saturating_add(bytes.len() as u64),
     };
-    let decoder = open(bytes, format, allowance)?;
+    let repaired = repaired(bytes, format);
+    let decoder = open(&repaired, format, allowance)?;
     if decoder.dimensions() != (width, height) || decoder.total_bytes() > decoded_bytes {
         let (other_width, other_height) = decoder.dimensions();
         let message = format!(
@@ -60,6 +64,11 @@ pub(crate) fn decode(
     decoder.read_image(&mut samples).map_err(|error| rejection(format, &error))?;
     let channels = to_eight_bits(&mut samples, color)?;
     Ok(Raster { width, height, channels, samples })
+}
+
+/// Returns the file without harmless faults that the decoder does not tolerate.
+fn repaired(bytes: &[u8], format: ImageFormat) -> Cow<'_, [u8]> {
+    if format == ImageFormat::WebP { webp::with_honest_flags(bytes) } else { bytes.into() }
 }
 
 /// Opens a decoder that may allocate `allowance` bytes.
@@ -142,7 +151,7 @@ fn to_eight_bits(samples: &mut Vec<u8>, color: ColorType) -> Result<u32, Rejecti
         ColorType::Rgba32F => pack(samples, |rgba: [u8; 16]| {
             [0, 4, 8].map(|at| over_white(unit_to_byte(&rgba, at), unit_to_byte(&rgba, 12)))
         }),
-        _ => return Err(format::unsupported(&format!("an image with {color:?} samples"))),
+        _ => return Err(format::unsupported("an image with samples of this kind")),
     }
     Ok(if color.has_color() { 3 } else { 1 })
 }
@@ -169,19 +178,20 @@ fn unit_to_byte(pixel: &[u8], at: usize) -> u8 {
 /// Turns a decoder's error into a rejection.
 fn rejection(format: ImageFormat, error: &ImageError) -> Rejection {
     let name = format.extensions_str().first().copied().unwrap_or("image").to_ascii_uppercase();
+    let cause = plain_words::cause(error);
     match error {
-        ImageError::Unsupported(cause) => format::unsupported(&format!("this kind of {name} ({cause})")),
-        ImageError::Limits(cause) => Rejection::new(
+        ImageError::Unsupported(_) => format::unsupported(&format!("this kind of {name}{cause}")),
+        ImageError::Limits(_) => Rejection::new(
             RejectCode::DecodedTooLarge,
-            format!("the {name} needs more memory than its size justifies ({cause}); export it again"),
+            format!("the {name} needs more memory than its size justifies{cause}; export it again"),
         ),
         _ if is_truncation(error) => Rejection::new(
             RejectCode::Truncated,
-            format!("the {name} ends before its last pixel ({error}); upload it again"),
+            format!("the {name} ends before its last pixel{cause}; upload it again"),
         ),
         _ => Rejection::new(
             RejectCode::Corrupt,
-            format!("the {name} can't be decoded ({error}); export it again"),
+            format!("the {name} can't be decoded{cause}; export it again"),
         ),
     }
 }

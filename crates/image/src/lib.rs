@@ -22,6 +22,7 @@ mod header;
 mod input_image;
 mod jpeg;
 mod orientation;
+mod plain_words;
 mod probe;
 mod raster;
 mod resize;
@@ -29,6 +30,7 @@ mod scale;
 #[cfg(test)]
 mod tests;
 mod tiff;
+mod webp;
 
 pub use self::catch_panic::catch_panic;
 pub use self::header::Header;

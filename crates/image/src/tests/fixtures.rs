@@ -1,5 +1,6 @@
 //! Images, and assertions about their pixels.
 
+use flate2::Crc;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use mozjpeg::{ColorSpace, Compress};
 
@@ -76,6 +77,29 @@ pub(super) fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
+}
+
+pub(super) fn png_chunk(name: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+    let mut crc = Crc::new();
+    crc.update(name);
+    crc.update(payload);
+    [&(payload.len() as u32).to_be_bytes(), name, payload, &crc.sum().to_be_bytes()].concat()
+}
+
+fn webp_chunk(name: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+    let padding: &[u8] = if payload.len() % 2 == 1 { &[0] } else { &[] };
+    [name, &(payload.len() as u32).to_le_bytes(), payload, padding].concat()
+}
+
+/// Returns an extended WebP with these flags, and with these chunks after the pixels.
+pub(super) fn webp(image: &DynamicImage, flags: u8, chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+    let simple = encode(image, ImageFormat::WebP);
+    let last = |side: u32| (side - 1).to_le_bytes();
+    let [w, h] = [last(image.width()), last(image.height())];
+    let extended = webp_chunk(b"VP8X", &[flags, 0, 0, 0, w[0], w[1], w[2], h[0], h[1], h[2]]);
+    let chunks: Vec<u8> = chunks.iter().flat_map(|(name, payload)| webp_chunk(name, payload)).collect();
+    let chunks = [b"WEBP", &extended[..], &simple[12..], &chunks].concat();
+    [b"RIFF", &(chunks.len() as u32).to_le_bytes()[..], &chunks].concat()
 }
 
 /// Probes a file, decodes it, and stretches it to `side` pixels.

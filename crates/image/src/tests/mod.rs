@@ -6,8 +6,10 @@ mod fixtures;
 mod formats;
 mod geometry;
 mod jpeg_scale;
+mod leniency;
 #[cfg(target_os = "linux")]
 mod memory;
+mod messages;
 mod orientation;
 mod properties;
 mod rejections;

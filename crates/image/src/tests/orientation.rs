@@ -2,11 +2,13 @@
 
 use std::io::Write;
 
+use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use flate2::{Compression, Crc};
 use image::{DynamicImage, ImageFormat};
 
-use super::fixtures::{QUADRANTS, assert_shows, centres, encode, input_image, quadrants, textured};
+use super::fixtures::{
+    QUADRANTS, assert_shows, centres, encode, input_image, png_chunk, quadrants, textured, webp,
+};
 use crate::header::Header;
 use crate::probe::probe;
 use fruitvec_core::contract::limits::Limits;
@@ -88,34 +90,12 @@ fn jpeg(image: &DynamicImage, payload: &[u8]) -> Vec<u8> {
     [&jpeg[..2], b"\xFF\xE1", &length, payload, &jpeg[2..]].concat()
 }
 
-fn png_chunk(name: &[u8; 4], payload: &[u8]) -> Vec<u8> {
-    let mut crc = Crc::new();
-    crc.update(name);
-    crc.update(payload);
-    [&(payload.len() as u32).to_be_bytes(), name, payload, &crc.sum().to_be_bytes()].concat()
-}
-
 /// Returns a PNG with this chunk, before or after the pixels.
 fn png(image: &DynamicImage, name: &[u8; 4], payload: &[u8], after_pixels: bool) -> Vec<u8> {
     let png = encode(image, ImageFormat::Png);
     // The signature and the header take 33 bytes, the end 12.
     let at = if after_pixels { png.len() - 12 } else { 33 };
     [&png[..at], &png_chunk(name, payload), &png[at..]].concat()
-}
-
-fn webp_chunk(name: &[u8; 4], payload: &[u8]) -> Vec<u8> {
-    let padding: &[u8] = if payload.len() % 2 == 1 { &[0] } else { &[] };
-    [name, &(payload.len() as u32).to_le_bytes(), payload, padding].concat()
-}
-
-/// Returns a WebP with this chunk and these flags.
-fn webp(image: &DynamicImage, name: &[u8; 4], payload: &[u8], flags: u8) -> Vec<u8> {
-    let simple = encode(image, ImageFormat::WebP);
-    let last = |side: u32| (side - 1).to_le_bytes();
-    let [w, h] = [last(image.width()), last(image.height())];
-    let extended = webp_chunk(b"VP8X", &[flags, 0, 0, 0, w[0], w[1], w[2], h[0], h[1], h[2]]);
-    let chunks = [b"WEBP", &extended[..], &simple[12..], &webp_chunk(name, payload)].concat();
-    [b"RIFF", &(chunks.len() as u32).to_le_bytes()[..], &chunks].concat()
 }
 
 /// Returns an uncompressed TIFF of [`quadrants`] with one tag more. Its value may be in `appendix`.
@@ -174,8 +154,8 @@ fn exif_files(image: &DynamicImage, exif: &[u8]) -> Vec<(&'static str, Vec<u8>)>
     vec![
         ("JPEG", jpeg(image, &prefixed)),
         ("JPEG, prefixed twice", jpeg(image, &[b"Exif\0\0", &prefixed[..]].concat())),
-        ("WebP", webp(image, b"EXIF", exif, 8)),
-        ("WebP, prefixed", webp(image, b"EXIF", &prefixed, 8)),
+        ("WebP", webp(image, 8, &[(b"EXIF", exif)])),
+        ("WebP, prefixed", webp(image, 8, &[(b"EXIF", &prefixed)])),
         ("PNG", png(image, b"eXIf", exif, false)),
         ("PNG, prefixed", png(image, b"eXIf", &prefixed, false)),
         ("PNG, after the pixels", png(image, b"eXIf", exif, true)),
@@ -193,7 +173,7 @@ fn xmp_files(image: &DynamicImage, xmp: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     };
     vec![
         ("JPEG, XMP", jpeg(image, &[b"http://ns.adobe.com/xap/1.0/\0", xmp].concat())),
-        ("WebP, XMP", webp(image, b"XMP ", xmp, 4)),
+        ("WebP, XMP", webp(image, 4, &[(b"XMP ", xmp)])),
         ("PNG, XMP", png(image, b"iTXt", &text(0, xmp), false)),
         ("PNG, compressed XMP", png(image, b"iTXt", &text(1, &zlib(xmp)), true)),
     ]
@@ -275,8 +255,8 @@ fn the_header_has_the_upright_width_and_height() {
 #[test]
 fn a_chunk_that_no_flag_of_a_webp_announces_is_ignored() {
     let exif = ByteOrder::Little.exif(Value::Short(6));
-    assert_shows(&webp(&quadrants(), b"EXIF", &exif, 0), QUADRANTS, 0);
-    assert_shows(&webp(&quadrants(), b"XMP ", &xmp_element(6), 0), QUADRANTS, 0);
+    assert_shows(&webp(&quadrants(), 0, &[(b"EXIF", &exif)]), QUADRANTS, 0);
+    assert_shows(&webp(&quadrants(), 0, &[(b"XMP ", &xmp_element(6))]), QUADRANTS, 0);
 }
 
 #[test]

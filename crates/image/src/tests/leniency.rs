@@ -1,0 +1,35 @@
+//! Faults that do no harm to the pixels, which Pillow and browsers accept.
+
+use image::ImageFormat;
+
+use super::fixtures::{LOSSY_WEBP, QUADRANTS, assert_shows, encode, png_chunk, quadrants, webp};
+
+/// The signature and the header of a PNG.
+const PNG_START: usize = 33;
+
+#[test]
+fn a_webp_may_announce_chunks_that_it_lacks() {
+    for flags in [4, 8, 12] {
+        assert_shows(&webp(&quadrants(), flags, &[]), QUADRANTS, 0);
+        assert_shows(&webp(&quadrants(), flags, &[(b"XMP ", b"<x/>")]), QUADRANTS, 0);
+    }
+}
+
+#[test]
+fn a_lossy_webp_may_announce_an_alpha_channel_that_it_lacks() {
+    let header = [&b"VP8X\x0A\0\0\0\x10\0\0\0"[..], &[31, 0, 0, 31, 0, 0]].concat();
+    let chunks = [b"WEBP", &header[..], &LOSSY_WEBP[12..]].concat();
+    let webp = [b"RIFF", &(chunks.len() as u32).to_le_bytes()[..], &chunks].concat();
+    assert_shows(&webp, QUADRANTS, 6);
+}
+
+#[test]
+fn a_png_may_have_a_damaged_text_and_trailing_bytes() {
+    let png = encode(&quadrants(), ImageFormat::Png);
+    let mut text = png_chunk(b"tEXt", b"Comment\0of somebody");
+    let last = text.len() - 1;
+    text[last] ^= 1;
+    let unknown = png_chunk(b"abCd", &[0xFF; 100]);
+    let file = [&png[..PNG_START], &text, &unknown, &png[PNG_START..], b"trailing bytes"].concat();
+    assert_shows(&file, QUADRANTS, 0);
+}
