@@ -8,9 +8,8 @@ use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat,
 
 use super::header::Header;
 use super::raster::{Raster, pack};
-use super::scale::Scale;
 use super::tiff::{ChunkReader, Chunks};
-use super::{format, jpeg, plain_words, tiff, webp};
+use super::{format, plain_words, tiff, webp};
 use fruitvec_core::contract::limits::Limits;
 use fruitvec_core::rejection::{RejectCode, Rejection};
 
@@ -33,16 +32,8 @@ pub(crate) fn read_header(bytes: &[u8], format: ImageFormat, limits: &Limits) ->
     Ok(Header { width, height, decoded_bytes })
 }
 
-/// Decodes an image. `header` is the size as stored. `scale` applies to JPEGs only.
-pub(crate) fn decode(
-    bytes: &[u8],
-    format: ImageFormat,
-    header: &Header,
-    scale: Scale,
-) -> Result<Raster, Rejection> {
-    if format == ImageFormat::Jpeg {
-        return jpeg::decode(bytes, header, scale);
-    }
+/// Decodes any image but a JPEG. `header` is the size as stored.
+pub(crate) fn decode(bytes: &[u8], format: ImageFormat, header: &Header) -> Result<Raster, Rejection> {
     let &Header { width, height, decoded_bytes } = header;
     let allowance = match format {
         // The decoder checks only the buffer of a frame that does not fill the screen.

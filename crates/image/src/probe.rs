@@ -27,15 +27,16 @@ struct Metadata {
     orientation: Orientation,
     /// The header of the upright image.
     header: Header,
-    /// Decoded samples per pixel, if the decoder can scale (JPEG only).
-    scalable_samples: Option<u64>,
+    /// The segments, if it is a JPEG.
+    jpeg: Option<jpeg::Outline>,
+    /// Whether the decoder can scale.
+    scalable: bool,
 }
 
 /// Reads the header of an image: the format, the size and the orientation.
 ///
 /// The format is detected from the content, never from the object's name. Nothing is decoded, and
-/// little is allocated. All segments of a JPEG are read, because libjpeg would paint missing pixels
-/// grey.
+/// little is allocated.
 ///
 /// # Errors
 /// `Empty`, `TooManyBytes`, `NotAnImage`, `UnsupportedFormat`, `TooManyPixels`, `DecodedTooLarge`,
@@ -76,7 +77,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     pub fn memory(&self, side: u32, fit: ResizeMode) -> u64 {
         let Header { width, height, decoded_bytes } = self.stored_header();
         let scale = self.scale(side, fit);
-        let samples = self.metadata.scalable_samples.unwrap_or(0);
+        let samples = self.metadata.jpeg.as_ref().map_or(0, jpeg::Outline::samples_per_pixel);
         let pixel_bytes = |width, height| samples * u64::from(width) * u64::from(height);
         let saved = pixel_bytes(width, height) - pixel_bytes(scale.apply(width), scale.apply(height));
         decoded_bytes - saved + strip(side, scale.apply(height))
@@ -85,10 +86,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     /// Returns the scale at which the image is decoded.
     pub(crate) fn scale(&self, side: u32, fit: ResizeMode) -> Scale {
         let Header { width, height, .. } = self.metadata.header;
-        match self.metadata.scalable_samples {
-            Some(_) => Scale::choose(width, height, side, fit),
-            None => Scale::FULL,
-        }
+        if self.metadata.scalable { Scale::choose(width, height, side, fit) } else { Scale::FULL }
     }
 
     /// Decodes the image and resizes it.
@@ -101,7 +99,11 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
             #[cfg(debug_assertions)]
             fault_injection::maybe_fail(self.bytes.as_ref());
             let (header, scale) = (self.stored_header(), self.scale(side, fit));
-            let raster = decode::decode(self.bytes.as_ref(), self.metadata.format, &header, scale)?;
+            let bytes = self.bytes.as_ref();
+            let raster = match &self.metadata.jpeg {
+                Some(outline) => jpeg::decode(bytes, outline, scale)?,
+                None => decode::decode(bytes, self.metadata.format, &header)?,
+            };
             let extent = (scale.apply_exactly(header.width), scale.apply_exactly(header.height));
             let input = resize::to_square(raster, extent, side, fit, filter)?;
             // Turning the small square is cheap. It gives the same result as turning the image
@@ -118,7 +120,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     /// Makes [`ProbedImage::input_image`] decode at full size.
     #[cfg(test)]
     pub(crate) fn without_scaling(mut self) -> Self {
-        self.metadata.scalable_samples = None;
+        self.metadata.scalable = false;
         self
     }
 }
@@ -130,14 +132,14 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
     if let Some(size) = format::declared_size(format, bytes) {
         limits.check_pixels(size)?;
     }
-    let (stored, orientation, scalable_samples) = match format {
+    let (stored, orientation, jpeg) = match format {
         ImageFormat::Jpeg => {
             let outline = jpeg::read_outline(bytes)?;
             let header = outline.header();
             // The limits come first: a photo that is too large stays too large after a new upload.
             check_header(&header, limits)?;
-            outline.check_complete(bytes.len())?;
-            (header, outline.orientation, Some(outline.samples_per_pixel()))
+            outline.check_complete()?;
+            (header, outline.orientation, Some(outline))
         }
         _ => {
             let header = decode::read_header(bytes, format, limits)?;
@@ -146,7 +148,8 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
         }
     };
     let header = stored.oriented(orientation);
-    Ok(Metadata { format, orientation, header, scalable_samples })
+    let scalable = jpeg.is_some();
+    Ok(Metadata { format, orientation, header, jpeg, scalable })
 }
 
 fn check_header(header: &Header, limits: &Limits) -> Result<(), Rejection> {

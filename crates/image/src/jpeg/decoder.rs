@@ -12,30 +12,41 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mozjpeg::{ColorSpace, Decompress};
 
-use super::segments::corrupt;
-use crate::header::Header;
+use super::rejections::{corrupt, scan_ends_early};
+use super::segments::Outline;
+use super::source::Source;
+use super::watch::{Stop, error_manager};
 use crate::raster::{Raster, pack};
 use crate::scale::Scale;
 use fruitvec_core::rejection::Rejection;
 
-/// Decodes a JPEG at a scale. `header` is the size as stored.
-pub(crate) fn decode(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
-    // libjpeg reports an error by unwinding with a message. Unwinding frees everything that the
-    // decoder allocated.
-    catch_unwind(AssertUnwindSafe(|| decode_or_unwind(bytes, header, scale))).unwrap_or_else(|payload| {
-        let message = payload.downcast_ref::<String>();
-        match message.and_then(|message| message.strip_prefix("libjpeg fatal error: ")) {
-            Some(reason) => Err(corrupt(reason)),
+/// Decodes a JPEG at a scale.
+pub(crate) fn decode(bytes: &[u8], outline: &Outline, scale: Scale) -> Result<Raster, Rejection> {
+    // libjpeg reports an error by unwinding. Unwinding frees everything that the decoder allocated.
+    catch_unwind(AssertUnwindSafe(|| decode_or_unwind(bytes, outline, scale))).unwrap_or_else(|payload| {
+        match payload.downcast_ref() {
+            Some(Stop::EndsEarly(position)) => Err(scan_ends_early(*position, bytes.len())),
+            Some(Stop::Failed) => Err(corrupt(&reason(bytes))),
             // Any other panic is a bug, which the caller reports with another code.
             None => resume_unwind(payload),
         }
     })
 }
 
-fn decode_or_unwind(bytes: &[u8], header: &Header, scale: Scale) -> Result<Raster, Rejection> {
+/// Returns libjpeg's own words for what is wrong with a header that it can't read.
+fn reason(bytes: &[u8]) -> String {
+    // Only the error manager of the mozjpeg crate can read the message.
+    let failed = catch_unwind(|| Decompress::new_mem(bytes).map(drop)).err();
+    let message = failed.as_ref().and_then(|payload| payload.downcast_ref::<String>());
+    let reason = message.and_then(|message| message.strip_prefix("libjpeg fatal error: "));
+    reason.unwrap_or("its pixels can't be decoded").to_owned()
+}
+
+fn decode_or_unwind(bytes: &[u8], outline: &Outline, scale: Scale) -> Result<Raster, Rejection> {
     let failed = |cause: std::io::Error| corrupt(&cause.to_string());
-    let mut decoder = Decompress::new_mem(bytes).map_err(failed)?;
-    let &Header { width, height, .. } = header;
+    let source = Source::new(bytes, &outline.scan_ends, outline.buffered);
+    let mut decoder = Decompress::builder().with_err(error_manager()).from_reader(source).map_err(failed)?;
+    let &Outline { width, height, .. } = outline;
     // libjpeg may use another frame than the one whose size was checked against the limits.
     if decoder.size() != (width as usize, height as usize) {
         return Err(corrupt("it has frames of different sizes"));

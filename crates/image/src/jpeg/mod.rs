@@ -1,7 +1,12 @@
 //! JPEG: its segments, and decoding at a scale.
 
 mod decoder;
+mod frame;
+mod rejections;
+mod scan;
 mod segments;
+mod source;
+mod watch;
 
 pub(crate) use self::decoder::decode;
-pub(crate) use self::segments::read_outline;
+pub(crate) use self::segments::{Outline, read_outline};

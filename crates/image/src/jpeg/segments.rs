@@ -1,16 +1,19 @@
-//! Reads the segments of a JPEG, from the first marker to the last (ITU-T T.81, annex B).
+//! Reads the segments of a JPEG, from the first marker to the last that the decoder needs (ITU-T
+//! T.81, annex B).
 //!
-//! Two decisions need more than the size. libjpeg is lenient and paints missing pixels grey, so a
-//! photo whose upload was interrupted would get an embedding. And libjpeg keeps all coefficients of
-//! a progressive JPEG in memory, which must be known before decoding.
+//! Some decisions need more than the size. libjpeg keeps all coefficients of a progressive JPEG in
+//! memory, and walks through all of them for each scan, which must be known before decoding.
 
 use image::metadata::Orientation;
 use memchr::memchr;
 
+use super::frame::{BLOCK, Frame};
+use super::rejections::{corrupt, ends_early, scan_ends_early};
+use super::scan::{Progress, Scan};
 use crate::format;
 use crate::header::Header;
 use crate::orientation::Tags;
-use fruitvec_core::rejection::{RejectCode, Rejection};
+use fruitvec_core::rejection::Rejection;
 
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
@@ -18,30 +21,19 @@ const APP1: u8 = 0xE1;
 /// The limit on scans. Encoders write at most 20. The decoder walks through the whole image for
 /// each, even for an empty one.
 const MAX_SCANS: usize = 100;
-/// Width and height of a block of coefficients.
-const BLOCK: u64 = 8;
 
 /// The properties of a JPEG that its segments declare.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Outline {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) orientation: Orientation,
-    /// Whether the file has an end-of-image marker. Pillow requires it, too, for nearly all photos.
-    complete: bool,
+    /// Where the data of each scan ends. If the image is not buffered, only the first scan counts.
+    pub(super) scan_ends: Vec<usize>,
     frame: Frame,
     /// Whether the decoder must keep the coefficients of the whole image.
-    buffered: bool,
-}
-
-/// A start-of-frame segment.
-#[derive(Debug)]
-struct Frame {
-    progressive: bool,
-    width: u64,
-    height: u64,
-    /// Horizontal and vertical sampling factors of each component.
-    sampling: Vec<(u64, u64)>,
+    pub(super) buffered: bool,
+    complete: Result<(), Rejection>,
 }
 
 /// The properties found in the segments that were read so far.
@@ -49,29 +41,54 @@ struct Frame {
 struct Segments {
     frame: Option<Frame>,
     tags: Tags,
-    /// The number of components in the first scan.
-    first_scan: Option<usize>,
-    scans: usize,
-    complete: bool,
+    buffered: bool,
+    scan_ends: Vec<usize>,
+    progress: Progress,
+    /// The end of the first scan whose data is too short.
+    short_scan: Option<usize>,
+}
+
+/// The way in which reading the segments ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// At the end-of-image marker.
+    Marker,
+    /// After the only scan that the decoder reads.
+    OnlyScan,
+    /// At the end of the file, in which no marker followed.
+    NoMarker,
+    /// At the end of the file, inside a segment.
+    InsideSegment,
 }
 
 /// Reads the segments of a JPEG up to its end-of-image marker or the end of the file.
 pub(crate) fn read_outline(bytes: &[u8]) -> Result<Outline, Rejection> {
     let mut segments = Segments::default();
-    let mut position = 2;
-    while let Some((marker, start)) = next_marker(bytes, position) {
-        if marker == EOI {
-            segments.complete = true;
-            break;
-        }
-        let Some(payload) = payload(bytes, start)? else { break };
-        segments.add(marker, payload)?;
-        position = start + 2 + payload.len();
-    }
-    segments.into_outline(bytes.len())
+    let end = segments.read(bytes)?;
+    segments.into_outline(end, bytes.len())
 }
 
 impl Segments {
+    fn read(&mut self, bytes: &[u8]) -> Result<End, Rejection> {
+        let mut position = 2;
+        while let Some((marker, start)) = next_marker(bytes, position) {
+            if marker == EOI {
+                return Ok(End::Marker);
+            }
+            let Some((payload, end)) = payload(bytes, marker, start)? else { return Ok(End::InsideSegment) };
+            position = end;
+            if marker == SOS {
+                position = self.add_scan(bytes, payload, end)?;
+                if !self.buffered {
+                    return Ok(End::OnlyScan);
+                }
+            } else {
+                self.add(marker, payload)?;
+            }
+        }
+        Ok(End::NoMarker)
+    }
+
     fn add(&mut self, marker: u8, payload: &[u8]) -> Result<(), Rejection> {
         match marker {
             // In this range, C4 (Huffman tables), C8 (reserved) and CC (arithmetic conditioning) do
@@ -80,32 +97,48 @@ impl Segments {
                 self.frame = Some(Frame::parse(marker, payload)?);
             }
             APP1 => self.tags.add_app1(payload),
-            SOS => {
-                self.scans += 1;
-                if self.scans > MAX_SCANS {
-                    return Err(format::unsupported(&format!("JPEG with more than {MAX_SCANS} scans")));
-                }
-                let components = payload.first().map(|components| usize::from(*components));
-                self.first_scan = self.first_scan.or(components);
-            }
             _ => {}
         }
         Ok(())
     }
 
-    fn into_outline(self, file_bytes: usize) -> Result<Outline, Rejection> {
-        let Self { frame, tags, first_scan, complete, .. } = self;
-        let Some(frame) = frame else {
-            return Err(if complete { corrupt("it ends without a frame") } else { truncated(file_bytes) });
-        };
-        if complete && first_scan.is_none() {
-            return Err(corrupt("it ends without a scan"));
+    /// Adds the scan with this header, whose data begins at `start`. Returns where the data ends.
+    fn add_scan(&mut self, bytes: &[u8], payload: &[u8], start: usize) -> Result<usize, Rejection> {
+        let Some(frame) = &self.frame else { return Err(corrupt("a scan comes before the frame")) };
+        let scan = Scan::parse(payload, frame)?;
+        let (end, data_bytes) = scan_data(bytes, start);
+        if self.scan_ends.is_empty() {
+            // If the first scan lacks a component, no row is complete before the last scan is read.
+            self.buffered = frame.coding.progressive || scan.components.len() != frame.components.len();
         }
+        if self.scan_ends.len() == MAX_SCANS {
+            return Err(format::unsupported(&format!("JPEG with more than {MAX_SCANS} scans")));
+        }
+        if scan.is_shorter_than_its_bits(frame, data_bytes) {
+            self.short_scan.get_or_insert(end);
+        }
+        self.progress.add(&scan);
+        self.scan_ends.push(end);
+        Ok(end)
+    }
+
+    fn into_outline(self, end: End, file_bytes: usize) -> Result<Outline, Rejection> {
+        let Self { frame, tags, buffered, scan_ends, progress, short_scan } = self;
+        let Some(frame) = frame else {
+            return Err(match end {
+                End::Marker => corrupt("it ends without a frame"),
+                _ => ends_early(file_bytes),
+            });
+        };
+        let complete = match end {
+            End::Marker if scan_ends.is_empty() => return Err(corrupt("it ends without a scan")),
+            End::InsideSegment => Err(ends_early(file_bytes)),
+            End::NoMarker if !progress.is_complete(&frame) => Err(ends_early(file_bytes)),
+            _ => short_scan.map_or(Ok(()), |position| Err(scan_ends_early(position, file_bytes))),
+        };
         let (width, height) = (frame.width as u32, frame.height as u32);
-        // If the first scan lacks a component, no row is complete before the last scan is read.
-        let buffered =
-            frame.progressive || first_scan.is_some_and(|components| components != frame.sampling.len());
-        Ok(Outline { width, height, orientation: tags.orientation(), complete, frame, buffered })
+        let orientation = tags.orientation();
+        Ok(Outline { width, height, orientation, scan_ends, frame, buffered, complete })
     }
 }
 
@@ -113,64 +146,31 @@ impl Outline {
     /// Returns the size as stored, and the memory that the decoder uses: the pixels, a few rows of
     /// blocks of 16-bit samples, and for a buffered image every coefficient.
     pub(crate) fn header(&self) -> Header {
-        let Frame { width, height, sampling, .. } = &self.frame;
-        let max_across = sampling.iter().map(|(across, _)| *across).max().unwrap_or(1);
-        let max_down = sampling.iter().map(|(_, down)| *down).max().unwrap_or(1);
-        let units = (width.div_ceil(BLOCK * max_across), height.div_ceil(BLOCK * max_down));
-        let blocks: u64 = sampling.iter().map(|(across, down)| units.0 * across * units.1 * down).sum();
-        let coefficients = if self.buffered { blocks * BLOCK * BLOCK * 2 } else { 0 };
-        let row = units.0 * max_across * BLOCK * max_down * BLOCK * 2 * sampling.len() as u64;
+        let Frame { width, height, components, .. } = &self.frame;
+        let (max_across, max_down) = self.frame.largest_factors();
+        let coefficients = if self.buffered { self.frame.blocks() * BLOCK * BLOCK * 2 } else { 0 };
+        let across = self.frame.units().0 * max_across * BLOCK;
+        let row = across * max_down * BLOCK * 2 * components.len() as u64;
         let decoded_bytes = width * height * self.samples_per_pixel() + 3 * row + coefficients;
         Header { width: self.width, height: self.height, decoded_bytes }
     }
 
     /// Returns the number of decoded samples per pixel: 1 (greyscale), 3 (RGB) or 4 (CMYK).
     pub(crate) fn samples_per_pixel(&self) -> u64 {
-        self.frame.sampling.len() as u64
+        self.frame.components.len() as u64
     }
 
-    /// Rejects a JPEG that ends before its end-of-image marker. Bytes after the marker are ignored.
-    pub(crate) fn check_complete(&self, file_bytes: usize) -> Result<(), Rejection> {
-        if self.complete { Ok(()) } else { Err(truncated(file_bytes)) }
-    }
-}
-
-impl Frame {
-    fn parse(marker: u8, payload: &[u8]) -> Result<Self, Rejection> {
-        let &[precision, h1, h0, w1, w0, components, ref sampling @ ..] = payload else {
-            return Err(corrupt("its frame header is too short"));
-        };
-        match marker {
-            0xC0..=0xC2 if precision == 8 => {}
-            0xC0..=0xC2 => {
-                return Err(format::unsupported(&format!("JPEG with {precision} bits per sample")));
-            }
-            0xC3 => return Err(format::unsupported("lossless JPEG")),
-            0xC9..=0xCB => return Err(format::unsupported("arithmetic-coded JPEG")),
-            _ => return Err(format::unsupported("hierarchical JPEG")),
-        }
-        let sampling: Vec<_> = sampling
-            .chunks_exact(3)
-            .take(usize::from(components))
-            .map(|component| (u64::from(component[1] >> 4), u64::from(component[1] & 15)))
-            .collect();
-        let is_valid = |(across, down): &(u64, u64)| (1..=4).contains(across) && (1..=4).contains(down);
-        if !matches!(sampling.len(), 1 | 3 | 4)
-            || sampling.len() != usize::from(components)
-            || !sampling.iter().all(is_valid)
-        {
-            return Err(corrupt("its frame header declares invalid components"));
-        }
-        let number = |high, low| u64::from(u16::from_be_bytes([high, low]));
-        Ok(Self { progressive: marker == 0xC2, width: number(w1, w0), height: number(h1, h0), sampling })
+    /// Rejects a JPEG whose last pixels are certainly missing. The decoder detects other scans that
+    /// end early.
+    pub(crate) fn check_complete(&self) -> Result<(), Rejection> {
+        self.complete.clone()
     }
 }
 
 /// Finds the next marker that starts a segment or ends the image, and returns it with the position
 /// after it.
 ///
-/// It skips stuffed zeros, fill bytes and restart markers inside scans. Like libjpeg, it also skips
-/// bytes that are not a marker.
+/// Like libjpeg, it skips bytes that are not a marker.
 fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
     loop {
         position += memchr(0xFF, bytes.get(position..)?)? + 1;
@@ -181,31 +181,42 @@ fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// Returns the payload of the segment whose length is at `start`, or `None` if the file ends first.
-fn payload(bytes: &[u8], start: usize) -> Result<Option<&[u8]>, Rejection> {
-    let Some(length) = bytes.get(start..).and_then(|rest| rest.first_chunk()) else { return Ok(None) };
-    let length = usize::from(u16::from_be_bytes(*length));
-    // The length includes its own two bytes.
-    if length < 2 {
-        return Err(corrupt("a segment has an invalid length"));
+/// Returns where the data of a scan ends, and how many bytes it has without stuffed zeros and
+/// restart markers.
+fn scan_data(bytes: &[u8], start: usize) -> (usize, usize) {
+    let (mut position, mut between) = (start, 0);
+    while let Some(offset) = bytes.get(position..).and_then(|rest| memchr(0xFF, rest)) {
+        position += offset;
+        match bytes.get(position + 1) {
+            // A stuffed zero, which makes the 0xFF a byte of data.
+            Some(0) => (position, between) = (position + 2, between + 1),
+            Some(0xD0..=0xD7) => (position, between) = (position + 2, between + 2),
+            // A fill byte.
+            Some(0xFF) => (position, between) = (position + 1, between + 1),
+            _ => return (position, position - start - between),
+        }
     }
-    Ok(bytes.get(start + 2..start + length))
+    (bytes.len(), bytes.len().saturating_sub(start + between))
 }
 
-/// Rejects a JPEG whose contents are inconsistent.
-pub(crate) fn corrupt(reason: &str) -> Rejection {
-    Rejection::new(RejectCode::Corrupt, format!("the JPEG is invalid: {reason}; export it again"))
-}
-
-fn truncated(file_bytes: usize) -> Rejection {
-    let message =
-        format!("the JPEG ends after {file_bytes} bytes, before its end-of-image marker; upload it again");
-    Rejection::new(RejectCode::Truncated, message)
+/// Returns the payload of the segment whose length is at `start`, and where the segment ends, or
+/// `None` if the file ends first.
+fn payload(bytes: &[u8], marker: u8, start: usize) -> Result<Option<(&[u8], usize)>, Rejection> {
+    let Some(length) = bytes.get(start..).and_then(|rest| rest.first_chunk()) else { return Ok(None) };
+    // The length includes its own two bytes.
+    let length = match (marker, usize::from(u16::from_be_bytes(*length))) {
+        // libjpeg goes on behind the length of a comment or an application's segment.
+        (0xE0..=0xEF | 0xFE, 0..=1) => 2,
+        (_, 0..=1) => return Err(corrupt("a segment has an invalid length")),
+        (_, length) => length,
+    };
+    Ok(bytes.get(start + 2..start + length).map(|payload| (payload, start + length)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fruitvec_core::rejection::RejectCode;
 
     /// Three components, of which the first has twice the resolution of the others.
     const YCBCR: &[u8] = &[1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1];
@@ -220,15 +231,21 @@ mod tests {
         segment(marker, &[&head, components].concat())
     }
 
+    /// Returns a start-of-scan segment for all coefficients of the first `components` components.
+    fn scan(components: u8) -> Vec<u8> {
+        let ids: Vec<u8> = (1..=components).flat_map(|id| [id, 0]).collect();
+        segment(SOS, &[&[components], &ids[..], &[0, 63, 0]].concat())
+    }
+
     /// Returns a JPEG with these segments and one scan of `components` components.
     fn jpeg(segments: &[u8], components: u8) -> Vec<u8> {
-        [b"\xFF\xD8", segments, &segment(SOS, &[components]), b"\xFF\xD9"].concat()
+        [b"\xFF\xD8", segments, &scan(components), b"\xFF\xD9"].concat()
     }
 
     #[test]
     fn the_frame_declares_size_and_memory() {
         let outline = read_outline(&jpeg(&frame(0xC0, 8, YCBCR), 3)).unwrap();
-        outline.check_complete(0).unwrap();
+        outline.check_complete().unwrap();
         assert_eq!((outline.width, outline.height, outline.samples_per_pixel()), (20, 10, 3));
         // Three rows of two units, each 16 × 16 pixels of three 16-bit samples.
         let rows = 3 * (2 * 16 * 16 * 2 * 3);
@@ -267,13 +284,61 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_may_contain_stuffed_zeros_fill_bytes_and_restarts() {
-        let scan = [&segment(SOS, &[3])[..], b"\x01\xFF\x00\x02\xFF\xD0\x03\xFF\xFF\xD7\x04"].concat();
-        let bytes = [b"\xFF\xD8", &frame(0xC0, 8, YCBCR)[..], &scan, b"\xFF\xD9"].concat();
-        read_outline(&bytes).unwrap().check_complete(bytes.len()).unwrap();
-        let without_end = &bytes[..bytes.len() - 2];
-        let rejection = read_outline(without_end).unwrap().check_complete(without_end.len()).unwrap_err();
-        assert_eq!(rejection.code, RejectCode::Truncated);
+    fn the_data_of_a_scan_may_contain_stuffed_zeros_fill_bytes_and_restarts() {
+        let data = b"\x01\xFF\x00\x02\xFF\xD0\x03\xFF\xFF\x00\xFF\xD7\x04";
+        for marker in [b"\xFF\xD9", b"\xFF\xD8", b"\xFF\x02"] {
+            assert_eq!(scan_data(&[&data[..], marker].concat(), 0), (data.len(), 6));
+        }
+        assert_eq!(scan_data(data, 0), (data.len(), 6));
+        assert_eq!(scan_data(&[&data[..], b"\xFF"].concat(), 0), (data.len(), 6));
+    }
+
+    #[test]
+    fn a_progressive_jpeg_without_an_end_needs_every_bit_of_every_coefficient() {
+        let scan = |components: &[u8], first, last, bits| {
+            let ids: Vec<u8> = components.iter().flat_map(|id| [*id, 0]).collect();
+            segment(SOS, &[&[components.len() as u8], &ids[..], &[first, last, bits]].concat())
+        };
+        let mut scans = vec![scan(&[1, 2, 3], 0, 0, 0x01)];
+        scans.extend([1, 2, 3].map(|id| scan(&[id], 1, 5, 0x00)));
+        scans.extend([1, 2, 3].map(|id| scan(&[id], 6, 63, 0x01)));
+        scans.extend([1, 2, 3].map(|id| scan(&[id], 6, 63, 0x10)));
+        scans.push([&scan(&[1, 2, 3], 0, 0, 0x10)[..], &[0; 2]].concat());
+        let start = [b"\xFF\xD8", &frame(0xC2, 8, YCBCR)[..]].concat();
+        let is_complete = |scans: &[Vec<u8>], end: &[u8]| {
+            read_outline(&[&start, &scans.concat()[..], end].concat()).unwrap().check_complete().is_ok()
+        };
+        assert!(is_complete(&scans, b"") && is_complete(&scans, b"\0\0") && is_complete(&scans, b"\xFF\xD9"));
+        assert!(!is_complete(&scans, b"\xFF\xDA") && !is_complete(&scans, b"\xFF\xE1\0\x04"));
+        for missing in 0..scans.len() {
+            let rest = [&scans[..missing], &scans[missing + 1..]].concat();
+            assert!(!is_complete(&rest, b""), "without scan {missing}");
+        }
+        // The last scan has a bit for each of twelve blocks.
+        let end = scans.len() - 1;
+        let cut = scans[end].len() - 1;
+        scans[end].truncate(cut);
+        assert!(!is_complete(&scans, b"") && !is_complete(&scans, b"\xFF\xD9"));
+    }
+
+    #[test]
+    fn an_applications_segment_or_a_comment_may_have_an_impossible_length() {
+        for marker in [0xE0, 0xE1, 0xEF, 0xFE] {
+            for length in 0..2 {
+                let segments = [&[0xFF, marker, 0, length][..], &frame(0xC0, 8, YCBCR)].concat();
+                assert_eq!(read_outline(&jpeg(&segments, 3)).unwrap().width, 20);
+            }
+        }
+        let tables = [&[0xFF, 0xDB, 0, 1][..], &frame(0xC0, 8, YCBCR)].concat();
+        assert_eq!(read_outline(&jpeg(&tables, 3)).unwrap_err().code, RejectCode::Corrupt);
+    }
+
+    #[test]
+    fn a_scan_must_name_components_of_the_frame() {
+        for payload in [&[][..], &[1], &[0, 0, 63, 0], &[1, 4, 0, 0, 63, 0], &[1, 1, 0, 0, 63]] {
+            let bytes = [b"\xFF\xD8", &frame(0xC0, 8, YCBCR)[..], &segment(SOS, payload)].concat();
+            assert_eq!(read_outline(&bytes).unwrap_err().code, RejectCode::Corrupt, "{payload:?}");
+        }
     }
 
     #[test]
