@@ -5,15 +5,17 @@
 //! [`ProbedImage::input_image`] then decodes and resizes the image.
 //!
 //! ```text
-//! bytes ──▶ probe ──▶ ProbedImage ──▶ decode ──▶ Raster ──▶ resize ──▶ InputImage
-//!           format,                   jpeg at a Scale,
+//! bytes ──▶ probe ──▶ ProbedImage ──▶ decode ──▶ Raster ──▶ resize ──▶ colour ──▶ InputImage
+//!           format,                   jpeg at a Scale,                 to sRGB
 //!           jpeg::segments, tiff      others in full
 //! ```
 //!
 //! The result matches Pillow's `convert('RGB').resize(…)`, except that transparent images are
-//! blended over white.
+//! blended over white. An image with a colour profile matches Pillow's conversion to sRGB by
+//! `ImageCms`.
 
 mod catch_panic;
+mod colour;
 mod decode;
 #[cfg(debug_assertions)]
 mod fault_injection;

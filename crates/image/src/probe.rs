@@ -9,7 +9,7 @@ use super::fault_injection;
 use super::header::Header;
 use super::input_image::InputImage;
 use super::scale::Scale;
-use super::{decode, format, jpeg, orientation, resize};
+use super::{colour, decode, format, jpeg, orientation, resize};
 use fruitvec_core::contract::limits::{Limits, strip};
 use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 use fruitvec_core::rejection::Rejection;
@@ -80,7 +80,9 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
         let samples = self.metadata.jpeg.as_ref().map_or(0, jpeg::Outline::samples_per_pixel);
         let pixel_bytes = |width, height| samples * u64::from(width) * u64::from(height);
         let saved = pixel_bytes(width, height) - pixel_bytes(scale.apply(width), scale.apply(height));
-        decoded_bytes - saved + strip(side, scale.apply(height))
+        // A strip of CMYK has a fourth channel.
+        let strip = strip(side, scale.apply(height)) / 3 * samples.max(3);
+        decoded_bytes - saved + strip
     }
 
     /// Returns the scale at which the image is decoded.
@@ -99,16 +101,22 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
             #[cfg(debug_assertions)]
             fault_injection::maybe_fail(self.bytes.as_ref());
             let (header, scale) = (self.stored_header(), self.scale(side, fit));
-            let bytes = self.bytes.as_ref();
-            let raster = match &self.metadata.jpeg {
+            let (bytes, format) = (self.bytes.as_ref(), self.metadata.format);
+            let mut raster = match &self.metadata.jpeg {
                 Some(outline) => jpeg::decode(bytes, outline, scale)?,
-                None => decode::decode(bytes, self.metadata.format, &header)?,
+                None => decode::decode(bytes, format, &header)?,
             };
+            let conversion = colour::conversion(bytes, format, raster.channels);
+            if conversion.is_none() && raster.channels == 4 {
+                colour::cmyk_to_rgb(&mut raster);
+            }
             let extent = (scale.apply_exactly(header.width), scale.apply_exactly(header.height));
-            let input = resize::to_square(raster, extent, side, fit, filter)?;
+            let square = resize::to_square(raster, extent, side, fit, filter)?;
+            // Converting the small square is cheap.
+            let rgb = colour::to_srgb(square, conversion.as_deref());
             // Turning the small square is cheap. It gives the same result as turning the image
             // first, because both fits keep the centre in place.
-            resize::upright(input, self.metadata.orientation)
+            resize::upright(side, rgb, self.metadata.orientation)
         })
     }
 

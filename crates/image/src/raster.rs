@@ -5,7 +5,7 @@
 pub(crate) struct Raster {
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// 1 (greyscale) or 3 (RGB).
+    /// 1 (greyscale), 3 (RGB) or 4 (CMYK, of which 255 means no ink).
     pub(crate) channels: u32,
     /// Rows from the top, without padding.
     pub(crate) samples: Vec<u8>,

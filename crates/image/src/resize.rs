@@ -12,7 +12,7 @@ use super::raster::Raster;
 use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 use fruitvec_core::rejection::{RejectCode, Rejection};
 
-/// Resizes an image to a square of RGB. An image that already has that size is returned unchanged.
+/// Resizes an image to a square. An image that already has that size is returned unchanged.
 ///
 /// `extent` is the width and height of the image inside the raster. After scaled decoding it can be
 /// a fraction smaller than the raster, whose last row and column then show the image only in part.
@@ -22,12 +22,17 @@ pub(crate) fn to_square(
     side: u32,
     fit: ResizeMode,
     filter: Filter,
-) -> Result<InputImage, Rejection> {
+) -> Result<Raster, Rejection> {
     let Raster { width, height, channels, samples } = raster;
-    // A greyscale image is resized as one channel, which is a third of the work.
-    let pixels = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    let pixels = match channels {
+        // A greyscale image is resized as one channel, which is a third of the work.
+        1 => PixelType::U8,
+        // CMYK.
+        4 => PixelType::U8x4,
+        _ => PixelType::U8x3,
+    };
     let [left, top, box_width, box_height] = source_box(extent, side, fit);
-    let algorithm = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel(filter)));
+    let algorithm = ResizeOptions::new().use_alpha(false).resize_alg(ResizeAlg::Convolution(kernel(filter)));
     // Pillow resizes horizontally, then vertically, and rounds to 8 bits after each. In one call,
     // the resizer would start vertically. Where the kernel overshoots at a hard edge, the results
     // would differ by up to 30 levels.
@@ -35,8 +40,7 @@ pub(crate) fn to_square(
     let samples = resize(samples, (width, height), (side, height), pixels, &horizontal)?;
     let vertical = algorithm.crop(0.0, top, f64::from(side), box_height);
     let samples = resize(samples, (side, height), (side, side), pixels, &vertical)?;
-    let rgb = if channels == 1 { samples.iter().flat_map(|grey| [*grey; 3]).collect() } else { samples };
-    InputImage::new(side, rgb).ok_or_else(|| failed("the resized image has an unexpected length"))
+    Ok(Raster { width: side, height: side, channels, samples })
 }
 
 /// Resizes in one direction. Returns the samples unchanged if the size stays the same and nothing
@@ -61,12 +65,13 @@ fn resize(
     Ok(target.into_vec())
 }
 
-/// Turns or mirrors a square image according to its EXIF orientation.
-pub(crate) fn upright(input: InputImage, orientation: Orientation) -> Result<InputImage, Rejection> {
+/// Turns or mirrors a square of RGB according to its EXIF orientation.
+pub(crate) fn upright(side: u32, rgb: Vec<u8>, orientation: Orientation) -> Result<InputImage, Rejection> {
+    let input =
+        InputImage::new(side, rgb).ok_or_else(|| failed("the resized image has an unexpected length"))?;
     if orientation == Orientation::NoTransforms {
         return Ok(input);
     }
-    let side = input.side();
     let stored = RgbImage::from_raw(side, side, input.into_rgb()).map(DynamicImage::ImageRgb8);
     let upright = stored.map(|mut image| {
         image.apply_orientation(orientation);

@@ -16,7 +16,7 @@ use super::rejections::{corrupt, scan_ends_early};
 use super::segments::Outline;
 use super::source::Source;
 use super::watch::{Stop, error_manager};
-use crate::raster::{Raster, pack};
+use crate::raster::Raster;
 use crate::scale::Scale;
 use fruitvec_core::rejection::Rejection;
 
@@ -59,31 +59,8 @@ fn decode_or_unwind(bytes: &[u8], outline: &Outline, scale: Scale) -> Result<Ras
     };
     let mut started = started.map_err(failed)?;
     let (width, height) = (scale.apply(width), scale.apply(height));
-    let mut samples = vec![0; width as usize * height as usize * channels];
+    let mut samples = vec![0; width as usize * height as usize * channels as usize];
     started.read_scanlines_into::<u8>(&mut samples).map_err(failed)?;
-    if channels == 4 {
-        // Adobe stores CMYK inverted, and every other encoder follows: 255 means no ink.
-        pack(&mut samples, |[c, m, y, k]| [c, m, y].map(|ink| over_black(ink, k)));
-    }
-    Ok(Raster { width, height, channels: if channels == 1 { 1 } else { 3 }, samples })
-}
-
-/// Returns ink · black / 255, rounded to the nearest integer.
-fn over_black(ink: u8, black: u8) -> u8 {
-    // Exact division by 255 without a division, for every product of two bytes.
-    let product = u32::from(ink) * u32::from(black) + 128;
-    ((product + (product >> 8)) >> 8) as u8
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ink_over_black_is_rounded_to_the_nearest_integer() {
-        for (ink, black) in (0..=255).flat_map(|ink| (0..=255).map(move |black| (ink, black))) {
-            let exact = f64::from(ink) * f64::from(black) / 255.0;
-            assert_eq!(over_black(ink, black), exact.round() as u8, "{ink}, {black}");
-        }
-    }
+    // Adobe stores CMYK inverted, and every other encoder follows: 255 means no ink.
+    Ok(Raster { width, height, channels, samples })
 }

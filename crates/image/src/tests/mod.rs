@@ -2,6 +2,7 @@
 //!
 //! They encode their images themselves, except for those in `tests/photos`.
 
+mod colour;
 mod damaged_jpeg;
 mod fixtures;
 mod formats;

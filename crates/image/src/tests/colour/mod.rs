@@ -1,0 +1,6 @@
+//! Photos in other colour spaces become sRGB.
+
+mod broken;
+mod encoding;
+mod png_chunks;
+mod profiles;
