@@ -52,7 +52,7 @@ impl EmbedJob {
             probed.check_upload_format()?;
         }
         let size = (probed.header().width, probed.header().height);
-        work.wait_for_memory(self.memory.acquire_pixels(probed.memory(side, fit)))?;
+        work.wait_for_memory(self.memory.acquire_pixels(probed.memory(side, fit)?))?;
         let start = Instant::now();
         let input = probed.input_image(side, fit, filter);
         self.timings.decode += start.elapsed();

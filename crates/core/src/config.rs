@@ -24,7 +24,7 @@ pub const ENGINE: &str = "FRUITVEC_ENGINE";
 /// The size limit for a photo's file, in bytes. Default: 25 MiB.
 pub const MAX_PHOTO_BYTES: &str = "FRUITVEC_MAX_PHOTO_BYTES";
 
-/// The size limit for a photo, in pixels. Default: 64,000,000.
+/// The size limit for a photo, in pixels. Default: 64,000,000, and 250,000,000 for a baseline JPEG.
 pub const MAX_PHOTO_PIXELS: &str = "FRUITVEC_MAX_PHOTO_PIXELS";
 
 /// The limit on memory for decoding one photo, in bytes. Default: 256 MiB.

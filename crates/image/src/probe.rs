@@ -19,6 +19,7 @@ use fruitvec_core::rejection::Rejection;
 pub struct ProbedImage<B> {
     bytes: B,
     metadata: Metadata,
+    limits: Limits,
 }
 
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ struct Metadata {
 /// `Truncated`, `Corrupt`, `Panicked`.
 pub fn probe<B: AsRef<[u8]>>(bytes: B, limits: &Limits) -> Result<ProbedImage<B>, Rejection> {
     let metadata = catch_panic(|| read_metadata(bytes.as_ref(), limits))?;
-    Ok(ProbedImage { bytes, metadata })
+    Ok(ProbedImage { bytes, metadata, limits: *limits })
 }
 
 impl<B: AsRef<[u8]>> ProbedImage<B> {
@@ -74,15 +75,19 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     /// It is the memory to decode the image, plus the strip between the two passes of the resizer.
     /// A JPEG much larger than `side` takes less than its header's `decoded_bytes`, because it is
     /// decoded at a smaller scale.
-    pub fn memory(&self, side: u32, fit: ResizeMode) -> u64 {
+    ///
+    /// # Errors
+    /// `DecodedTooLarge` if a JPEG takes more memory at its scale than the limits allow.
+    pub fn memory(&self, side: u32, fit: ResizeMode) -> Result<u64, Rejection> {
         let Header { width, height, decoded_bytes } = self.stored_header();
         let scale = self.scale(side, fit);
-        let samples = self.metadata.jpeg.as_ref().map_or(0, jpeg::Outline::samples_per_pixel);
-        let pixel_bytes = |width, height| samples * u64::from(width) * u64::from(height);
-        let saved = pixel_bytes(width, height) - pixel_bytes(scale.apply(width), scale.apply(height));
+        let decoded = self.metadata.jpeg.as_ref().map_or(decoded_bytes, |jpeg| jpeg.memory(scale));
+        if let Some(jpeg) = &self.metadata.jpeg {
+            self.limits.check_memory((width, height), decoded, jpeg.remedy_for_memory())?;
+        }
         // A strip of CMYK has a fourth channel.
-        let strip = strip(side, scale.apply(height)) / 3 * samples.max(3);
-        decoded_bytes - saved + strip
+        let samples = self.metadata.jpeg.as_ref().map_or(3, |jpeg| jpeg.samples_per_pixel().max(3));
+        Ok(decoded + strip(side, scale.apply(height)) / 3 * samples)
     }
 
     /// Returns the scale at which the image is decoded.
@@ -94,12 +99,13 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     /// Decodes the image and resizes it.
     ///
     /// # Errors
-    /// `Truncated`, `Corrupt`, `UnsupportedFormat` or `DecodedTooLarge` if only the decoder can
-    /// detect it, and `Panicked`.
+    /// Those of [`ProbedImage::memory`], `Truncated`, `Corrupt`, `UnsupportedFormat` or
+    /// `DecodedTooLarge` if only the decoder can detect it, and `Panicked`.
     pub fn input_image(&self, side: u32, fit: ResizeMode, filter: Filter) -> Result<InputImage, Rejection> {
         catch_panic(|| {
             #[cfg(debug_assertions)]
             fault_injection::maybe_fail(self.bytes.as_ref());
+            self.memory(side, fit)?;
             let (header, scale) = (self.stored_header(), self.scale(side, fit));
             let (bytes, format) = (self.bytes.as_ref(), self.metadata.format);
             let mut raster = match &self.metadata.jpeg {
@@ -145,23 +151,24 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
             let outline = jpeg::read_outline(bytes)?;
             let header = outline.header();
             // The limits come first: a photo that is too large stays too large after a new upload.
-            check_header(&header, limits)?;
+            limits.check_jpeg_pixels((header.width, header.height), outline.is_baseline())?;
+            outline.check_cost(bytes.len())?;
             outline.check_complete()?;
             (header, outline.orientation, Some(outline))
         }
         _ => {
             let header = decode::read_header(bytes, format, limits)?;
-            check_header(&header, limits)?;
+            let remedy = match bytes.get(24) {
+                Some(16) if format == ImageFormat::Png => "send 8-bit samples, or fewer pixels",
+                _ => "send a smaller image, or a baseline JPEG",
+            };
+            let size = (header.width, header.height);
+            limits.check_pixels(size)?;
+            limits.check_memory(size, header.decoded_bytes, remedy)?;
             (header, orientation::find(bytes, format), None)
         }
     };
     let header = stored.oriented(orientation);
     let scalable = jpeg.is_some();
     Ok(Metadata { format, orientation, header, jpeg, scalable })
-}
-
-fn check_header(header: &Header, limits: &Limits) -> Result<(), Rejection> {
-    let size = (header.width, header.height);
-    limits.check_pixels(size)?;
-    limits.check_memory(size, header.decoded_bytes)
 }

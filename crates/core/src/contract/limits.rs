@@ -36,7 +36,8 @@ impl Limits {
     #[must_use]
     pub fn memory(&self, side: u32) -> u64 {
         // The decoded image and the half-resized one exist at the same time.
-        self.decoded_bytes + strip(side, LONGEST_SIDE)
+        // A CMYK image has a fourth channel.
+        self.decoded_bytes + strip(side, LONGEST_SIDE) / 3 * 4
     }
 
     /// Returns the rejection of a photo that took longer than `time`.
@@ -62,45 +63,80 @@ impl Limits {
         Err(Rejection::new(RejectCode::TooManyBytes, message))
     }
 
+    /// Returns the limit on the pixels of a baseline JPEG: 250 million by default.
+    ///
+    /// It is larger, because its decoder keeps only a few rows, and skips most of the work on a
+    /// large photo.
+    #[must_use]
+    pub fn baseline_pixels(&self) -> u64 {
+        self.pixels.saturating_mul(250) / 64
+    }
+
     /// Rejects an image whose header declares no pixels, too many pixels, or too long a side.
     ///
     /// # Errors
     /// `Corrupt` or `TooManyPixels`.
-    pub fn check_pixels(&self, (width, height): (u32, u32)) -> Result<(), Rejection> {
-        let pixels = u64::from(width) * u64::from(height);
-        if pixels == 0 {
-            let message = format!("the header declares {width}×{height} pixels; export the image again");
-            return Err(Rejection::new(RejectCode::Corrupt, message));
-        }
-        if width.max(height) > LONGEST_SIDE {
-            let message =
-                format!("{width}×{height} pixels; no side may exceed {LONGEST_SIDE}; send a smaller image");
-            return Err(Rejection::new(RejectCode::TooManyPixels, message));
-        }
-        if pixels <= self.pixels {
-            return Ok(());
-        }
-        let limit = self.pixels;
-        let message =
-            format!("{width}×{height} = {pixels} pixels; the limit is {limit}; send a smaller image");
-        Err(Rejection::new(RejectCode::TooManyPixels, message))
+    pub fn check_pixels(&self, size: (u32, u32)) -> Result<(), Rejection> {
+        check_pixels(size, self.pixels, "send a smaller image")
     }
 
-    /// Rejects an image that takes too much memory to decode.
+    /// Rejects a JPEG like [`Limits::check_pixels`].
+    ///
+    /// # Errors
+    /// `Corrupt` or `TooManyPixels`.
+    pub fn check_jpeg_pixels(&self, size: (u32, u32), baseline: bool) -> Result<(), Rejection> {
+        if baseline {
+            return check_pixels(size, self.baseline_pixels(), "send a smaller image");
+        }
+        let remedy = if pixels(size) <= self.baseline_pixels() {
+            "save it as a baseline JPEG, or send a smaller image"
+        } else {
+            "send a smaller image"
+        };
+        check_pixels(size, self.pixels, remedy)
+    }
+
+    /// Rejects an image that takes too much memory to decode. `remedy` says how it takes less.
     ///
     /// # Errors
     /// `DecodedTooLarge`.
-    pub fn check_memory(&self, (width, height): (u32, u32), decoded_bytes: u64) -> Result<(), Rejection> {
+    pub fn check_memory(
+        &self,
+        (width, height): (u32, u32),
+        decoded_bytes: u64,
+        remedy: &str,
+    ) -> Result<(), Rejection> {
         if decoded_bytes <= self.decoded_bytes {
             return Ok(());
         }
         let message = format!(
-            "{width}×{height} pixels take {decoded_bytes} bytes to decode; the limit is {}; \
-             send fewer pixels, or 8-bit samples",
+            "{width}×{height} pixels take {decoded_bytes} bytes to decode; the limit is {}; {remedy}",
             self.decoded_bytes
         );
         Err(Rejection::new(RejectCode::DecodedTooLarge, message))
     }
+}
+
+fn pixels((width, height): (u32, u32)) -> u64 {
+    u64::from(width) * u64::from(height)
+}
+
+fn check_pixels(size: (u32, u32), limit: u64, remedy: &str) -> Result<(), Rejection> {
+    let ((width, height), pixels) = (size, pixels(size));
+    if pixels == 0 {
+        let message = format!("the header declares {width}×{height} pixels; export the image again");
+        return Err(Rejection::new(RejectCode::Corrupt, message));
+    }
+    if width.max(height) > LONGEST_SIDE {
+        let message =
+            format!("{width}×{height} pixels; no side may exceed {LONGEST_SIDE}; send a smaller image");
+        return Err(Rejection::new(RejectCode::TooManyPixels, message));
+    }
+    if pixels <= limit {
+        return Ok(());
+    }
+    let message = format!("{width}×{height} = {pixels} pixels; the limit is {limit}; {remedy}");
+    Err(Rejection::new(RejectCode::TooManyPixels, message))
 }
 
 /// Returns the size, in bytes, of an RGB image that is resized horizontally but not yet vertically.
@@ -125,8 +161,21 @@ mod tests {
         assert_eq!(code(LIMITS.check_bytes(1001)), Some(RejectCode::TooManyBytes));
         assert_eq!(code(LIMITS.check_pixels((100, 100))), None);
         assert_eq!(code(LIMITS.check_pixels((100, 101))), Some(RejectCode::TooManyPixels));
-        assert_eq!(code(LIMITS.check_memory((100, 100), 30_000)), None);
-        assert_eq!(code(LIMITS.check_memory((100, 100), 30_001)), Some(RejectCode::DecodedTooLarge));
+        assert_eq!(code(LIMITS.check_memory((100, 100), 30_000, "")), None);
+        assert_eq!(code(LIMITS.check_memory((100, 100), 30_001, "")), Some(RejectCode::DecodedTooLarge));
+    }
+
+    #[test]
+    fn a_baseline_jpeg_may_have_more_pixels() {
+        assert_eq!(Limits::default().baseline_pixels(), 250_000_000);
+        assert_eq!(LIMITS.baseline_pixels(), 39_062);
+        let message = |size, baseline| LIMITS.check_jpeg_pixels(size, baseline).err().map(|it| it.message);
+        assert_eq!(message((100, 390), true), None);
+        assert!(message((100, 391), true).unwrap().ends_with("the limit is 39062; send a smaller image"));
+        assert_eq!(message((100, 100), false), None);
+        let remedy = "the limit is 10000; save it as a baseline JPEG, or send a smaller image";
+        assert!(message((100, 390), false).unwrap().ends_with(remedy));
+        assert!(message((100, 391), false).unwrap().ends_with("the limit is 10000; send a smaller image"));
     }
 
     #[test]
@@ -145,7 +194,7 @@ mod tests {
 
     #[test]
     fn peak_memory_includes_the_half_resized_image() {
-        assert_eq!(LIMITS.memory(224), 30_000 + 3 * 224 * 65_500);
+        assert_eq!(LIMITS.memory(224), 30_000 + 4 * 224 * 65_500);
     }
 
     #[test]

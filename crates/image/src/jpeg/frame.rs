@@ -37,12 +37,13 @@ impl Frame {
             return Err(corrupt("its frame header is too short"));
         };
         let coding = match marker {
-            0xC0..=0xC2 if precision == 8 => Coding { progressive: marker == 0xC2, arithmetic: false },
-            0xC0..=0xC2 => {
+            0xC0..=0xC2 | 0xC9 | 0xCA if precision == 8 => {
+                Coding { progressive: matches!(marker, 0xC2 | 0xCA), arithmetic: marker > 0xC8 }
+            }
+            0xC0..=0xC2 | 0xC9 | 0xCA => {
                 return Err(format::unsupported(&format!("JPEG with {precision} bits per sample")));
             }
-            0xC3 => return Err(format::unsupported("lossless JPEG")),
-            0xC9..=0xCB => return Err(format::unsupported("arithmetic-coded JPEG")),
+            0xC3 | 0xCB => return Err(format::unsupported("lossless JPEG")),
             _ => return Err(format::unsupported("hierarchical JPEG")),
         };
         let components: Vec<_> = components.chunks_exact(3).take(usize::from(count)).collect();

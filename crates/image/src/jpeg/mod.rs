@@ -1,5 +1,6 @@
 //! JPEG: its segments, and decoding at a scale.
 
+mod cost;
 mod decoder;
 mod frame;
 mod rejections;

@@ -7,19 +7,20 @@
 use image::metadata::Orientation;
 use memchr::memchr;
 
+use super::cost::Cost;
 use super::frame::{BLOCK, Frame};
 use super::rejections::{corrupt, ends_early, scan_ends_early};
 use super::scan::{Progress, Scan};
 use crate::format;
 use crate::header::Header;
 use crate::orientation::Tags;
+use crate::scale::Scale;
 use fruitvec_core::rejection::Rejection;
 
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
 const APP1: u8 = 0xE1;
-/// The limit on scans. Encoders write at most 20. The decoder walks through the whole image for
-/// each, even for an empty one.
+/// The limit on scans. Encoders write at most 20.
 const MAX_SCANS: usize = 100;
 
 /// The properties of a JPEG that its segments declare.
@@ -28,11 +29,13 @@ pub(crate) struct Outline {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) orientation: Orientation,
-    /// Where the data of each scan ends. If the image is not buffered, only the first scan counts.
+    /// Where the data of each scan ends, as far as the decoder reads. Empty in arithmetic coding,
+    /// which has no end: the decoder takes missing data for zeros.
     pub(super) scan_ends: Vec<usize>,
     frame: Frame,
     /// Whether the decoder must keep the coefficients of the whole image.
     pub(super) buffered: bool,
+    cost: Cost,
     complete: Result<(), Rejection>,
 }
 
@@ -43,6 +46,7 @@ struct Segments {
     tags: Tags,
     buffered: bool,
     scan_ends: Vec<usize>,
+    cost: Cost,
     progress: Progress,
     /// The end of the first scan whose data is too short.
     short_scan: Option<usize>,
@@ -79,7 +83,7 @@ impl Segments {
             position = end;
             if marker == SOS {
                 position = self.add_scan(bytes, payload, end)?;
-                if !self.buffered {
+                if self.is_read() {
                     return Ok(End::OnlyScan);
                 }
             } else {
@@ -87,6 +91,12 @@ impl Segments {
             }
         }
         Ok(End::NoMarker)
+    }
+
+    /// Returns whether the decoder stops after the scans so far.
+    fn is_read(&self) -> bool {
+        // The end of a scan in arithmetic coding can be missing, so its marker must follow.
+        !self.buffered && !self.frame.as_ref().is_some_and(|frame| frame.coding.arithmetic)
     }
 
     fn add(&mut self, marker: u8, payload: &[u8]) -> Result<(), Rejection> {
@@ -114,6 +124,9 @@ impl Segments {
         if self.scan_ends.len() == MAX_SCANS {
             return Err(format::unsupported(&format!("JPEG with more than {MAX_SCANS} scans")));
         }
+        if self.buffered || frame.coding.arithmetic {
+            self.cost.add(frame.blocks_in_scan(&scan.components), frame.coding);
+        }
         if scan.is_shorter_than_its_bits(frame, data_bytes) {
             self.short_scan.get_or_insert(end);
         }
@@ -123,7 +136,7 @@ impl Segments {
     }
 
     fn into_outline(self, end: End, file_bytes: usize) -> Result<Outline, Rejection> {
-        let Self { frame, tags, buffered, scan_ends, progress, short_scan } = self;
+        let Self { frame, tags, buffered, mut scan_ends, cost, progress, short_scan } = self;
         let Some(frame) = frame else {
             return Err(match end {
                 End::Marker => corrupt("it ends without a frame"),
@@ -133,31 +146,56 @@ impl Segments {
         let complete = match end {
             End::Marker if scan_ends.is_empty() => return Err(corrupt("it ends without a scan")),
             End::InsideSegment => Err(ends_early(file_bytes)),
-            End::NoMarker if !progress.is_complete(&frame) => Err(ends_early(file_bytes)),
+            End::NoMarker if frame.coding.arithmetic || !progress.is_complete(&frame) => {
+                Err(ends_early(file_bytes))
+            }
             _ => short_scan.map_or(Ok(()), |position| Err(scan_ends_early(position, file_bytes))),
         };
+        if frame.coding.arithmetic {
+            scan_ends.clear();
+        }
         let (width, height) = (frame.width as u32, frame.height as u32);
         let orientation = tags.orientation();
-        Ok(Outline { width, height, orientation, scan_ends, frame, buffered, complete })
+        Ok(Outline { width, height, orientation, scan_ends, frame, buffered, cost, complete })
     }
 }
 
 impl Outline {
-    /// Returns the size as stored, and the memory that the decoder uses: the pixels, a few rows of
-    /// blocks of 16-bit samples, and for a buffered image every coefficient.
+    /// Returns the size as stored, and the memory to decode the image at full size.
     pub(crate) fn header(&self) -> Header {
-        let Frame { width, height, components, .. } = &self.frame;
-        let (max_across, max_down) = self.frame.largest_factors();
-        let coefficients = if self.buffered { self.frame.blocks() * BLOCK * BLOCK * 2 } else { 0 };
-        let across = self.frame.units().0 * max_across * BLOCK;
-        let row = across * max_down * BLOCK * 2 * components.len() as u64;
-        let decoded_bytes = width * height * self.samples_per_pixel() + 3 * row + coefficients;
+        let decoded_bytes = self.memory(Scale::FULL);
         Header { width: self.width, height: self.height, decoded_bytes }
     }
 
     /// Returns the number of decoded samples per pixel: 1 (greyscale), 3 (RGB) or 4 (CMYK).
     pub(crate) fn samples_per_pixel(&self) -> u64 {
         self.frame.components.len() as u64
+    }
+
+    /// Returns the memory that the decoder uses at a scale: the pixels, a few rows of blocks of
+    /// 16-bit samples, and for a buffered image every coefficient.
+    pub(crate) fn memory(&self, scale: Scale) -> u64 {
+        let samples = self.samples_per_pixel();
+        let pixels = u64::from(scale.apply(self.width)) * u64::from(scale.apply(self.height));
+        let (max_across, max_down) = self.frame.largest_factors();
+        let coefficients = if self.buffered { self.frame.blocks() * BLOCK * BLOCK * 2 } else { 0 };
+        let row = self.frame.units().0 * max_across * BLOCK * max_down * BLOCK * 2 * samples;
+        pixels * samples + 3 * row + coefficients
+    }
+
+    /// Returns what makes the decoder use less memory.
+    pub(crate) fn remedy_for_memory(&self) -> &'static str {
+        if self.buffered { "save it as a baseline JPEG" } else { "send a smaller image" }
+    }
+
+    /// Rejects a JPEG whose scans take longer to decode than its size justifies.
+    pub(crate) fn check_cost(&self, file_bytes: usize) -> Result<(), Rejection> {
+        self.cost.check(&self.frame, file_bytes)
+    }
+
+    /// Returns whether the decoder needs little more memory than the pixels that it returns.
+    pub(crate) fn is_baseline(&self) -> bool {
+        !self.buffered && !self.frame.coding.arithmetic
     }
 
     /// Rejects a JPEG whose last pixels are certainly missing. The decoder detects other scans that
@@ -246,7 +284,7 @@ mod tests {
     fn the_frame_declares_size_and_memory() {
         let outline = read_outline(&jpeg(&frame(0xC0, 8, YCBCR), 3)).unwrap();
         outline.check_complete().unwrap();
-        assert_eq!((outline.width, outline.height, outline.samples_per_pixel()), (20, 10, 3));
+        assert_eq!((outline.width, outline.height), (20, 10));
         // Three rows of two units, each 16 × 16 pixels of three 16-bit samples.
         let rows = 3 * (2 * 16 * 16 * 2 * 3);
         assert_eq!(outline.header().decoded_bytes, 20 * 10 * 3 + rows);
@@ -264,8 +302,8 @@ mod tests {
             (0xC1, 12, "12 bits"),
             (0xC3, 8, "lossless"),
             (0xC5, 8, "hierarchical"),
-            (0xC9, 8, "arithmetic"),
-            (0xCB, 8, "arithmetic"),
+            (0xC9, 12, "12 bits"),
+            (0xCB, 8, "lossless"),
             (0xCF, 8, "hierarchical"),
         ] {
             let rejection = read_outline(&jpeg(&frame(marker, precision, YCBCR), 3)).unwrap_err();

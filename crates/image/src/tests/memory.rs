@@ -10,6 +10,7 @@ use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
 use mozjpeg::ColorSpace;
 
 use super::fixtures::{QUADRANTS, assert_shows, encode, noisy_jpeg, quadrants, textured};
+use super::jpeg::flat;
 use crate::header::Header;
 use crate::probe::probe;
 use fruitvec_core::contract::limits::Limits;
@@ -86,6 +87,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
     files.push(("16-bit PNG".to_owned(), encode(&image.to_rgb16().into(), ImageFormat::Png)));
     files.push(("16-bit TIFF".to_owned(), encode(&image.to_rgb16().into(), ImageFormat::Tiff)));
     files.push(("progressive JPEG".to_owned(), noisy_jpeg(1600, 1200, ColorSpace::JCS_RGB, true)));
+    files.push(("flat JPEG".to_owned(), flat::baseline(1600, 1200, &[0x22, 0x11, 0x11])));
     files
 }
 
@@ -117,7 +119,7 @@ fn no_decoder_exceeds_the_declared_memory() {
         let scale = probed.scale(side, ResizeMode::Stretch);
         let Header { width, height, .. } = *probed.header();
         let growth = growth(side, bytes, "no_decoder_exceeds_the_declared_memory");
-        let declared = probed.memory(side, ResizeMode::Stretch) + 3 * u64::from(side * side) + SLACK;
+        let declared = probed.memory(side, ResizeMode::Stretch).unwrap() + 3 * u64::from(side * side) + SLACK;
         assert!(growth <= declared, "{name} to {side}: {growth} > {declared}");
         let pixels = u64::from(scale.apply(width)) * u64::from(scale.apply(height));
         assert!(
@@ -138,6 +140,22 @@ fn a_photo_from_a_phone_takes_less_than_60_megabytes() {
         let peak = growth + bytes.len() as u64;
         assert!(peak < 60_000_000, "progressive: {progressive}: {peak}");
         assert!(peak > 3 * 1008 * 756, "progressive: {progressive}: nothing was measured");
+    }
+}
+
+#[test]
+fn large_jpegs_take_little_memory() {
+    if let Some(path) = std::env::var_os(FILE) {
+        return measure(Path::new(&path));
+    }
+    let factors = [0x22, 0x11, 0x11];
+    let baseline = (flat::baseline(12_000, 9_000, &factors), 128 << 20);
+    let progressive = (flat::progressive(8_000, 6_000, &factors, 4), 210 << 20);
+    for (bytes, limit) in [baseline, progressive] {
+        let declared = probe(&bytes, &Limits::default()).unwrap().memory(224, ResizeMode::Stretch).unwrap();
+        let growth = growth(224, &bytes, "large_jpegs_take_little_memory");
+        assert!(growth <= declared + SLACK && declared <= limit, "{growth}, {declared}");
+        assert!(growth + UNCOUNTED > 3 * 12_000 * 9_000 / 64, "{growth}: nothing was measured");
     }
 }
 

@@ -3,10 +3,10 @@
 //! They encode their images themselves, except for those in `tests/photos`.
 
 mod colour;
-mod damaged_jpeg;
 mod fixtures;
 mod formats;
 mod geometry;
+mod jpeg;
 mod jpeg_scale;
 mod leniency;
 #[cfg(target_os = "linux")]

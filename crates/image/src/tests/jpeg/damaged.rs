@@ -3,7 +3,7 @@
 use image::ImageFormat;
 use mozjpeg::ColorSpace;
 
-use super::fixtures::{PROGRESSIVE, encode, input_image, noisy_jpeg, reject_code, textured};
+use crate::tests::fixtures::{PROGRESSIVE, encode, input_image, noisy_jpeg, reject_code, textured};
 use fruitvec_core::rejection::RejectCode;
 
 /// Returns JPEGs of every kind, each with a name.

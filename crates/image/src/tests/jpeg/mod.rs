@@ -1,0 +1,6 @@
+//! Tests of JPEGs.
+
+mod arithmetic;
+mod damaged;
+pub(super) mod flat;
+mod limits;
