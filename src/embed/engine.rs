@@ -1,5 +1,6 @@
 //! Chooses the engine that runs a model, and loads the model.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use prost::Message;
 use tract_onnx::pb::ModelProto;
 
 use super::embedder::Embedder;
+use super::guard::guarded;
 use super::native::Native;
 use super::tract::Tract;
 use super::{model_file, onnx};
@@ -49,7 +51,8 @@ impl FromStr for Engine {
 ///
 /// # Errors
 /// [`Error::Model`](crate::error::Error::Model) if the file is missing or is not the card's, or the
-/// embedding does not match the card.
+/// embedding does not match the card. Also if the network is beyond the limits in
+/// `models/README.md`, or loading it panics or does not end.
 pub fn load(card: &ModelCard, models_dir: Option<&Path>) -> Result<Arc<dyn Embedder>> {
     load_with(card, models_dir, None)
 }
@@ -65,22 +68,34 @@ pub fn load_with(
     engine: Option<Engine>,
 ) -> Result<Arc<dyn Embedder>> {
     let file = model_file::read(card, models_dir)?;
+    let owned = card.clone();
+    guarded(card, move || load_file(&owned, file, engine))
+}
+
+/// Loads a model whose file is already read.
+fn load_file(
+    card: &ModelCard,
+    file: Cow<'static, [u8]>,
+    engine: Option<Engine>,
+) -> Result<Arc<dyn Embedder>> {
+    onnx::wire::check(&file).map_err(|reason| card.error(reason))?;
     // tract can read a file, too, but would copy it first.
     let proto = ModelProto::decode(&file[..]).map_err(|cause| card.error(cause.to_string()))?;
     // The graph has copies of the weights. A Lambda function has too little memory for both.
     drop(file);
-    load_graph(card, &proto, engine)
+    load_graph(card, proto, engine)
 }
 
 /// Loads a model whose file is already parsed.
 pub(super) fn load_graph(
     card: &ModelCard,
-    proto: &ModelProto,
+    proto: ModelProto,
     engine: Option<Engine>,
 ) -> Result<Arc<dyn Embedder>> {
-    let output = onnx::embedding_output(card, proto).map_err(|reason| card.error(reason))?;
-    let tract = || Tract::optimise(card, proto, &output).map(|tract| Arc::new(tract) as Arc<dyn Embedder>);
-    let native = |isa| Native::compile(card, proto, &output, isa);
+    let output = onnx::embedding_output(card, &proto).map_err(|reason| card.error(reason))?;
+    let proto = onnx::restrict(proto, &output).map_err(|reason| card.error(reason))?;
+    let tract = || Tract::optimise(card, &proto, &output).map(|tract| Arc::new(tract) as Arc<dyn Embedder>);
+    let native = |isa| Native::compile(card, &proto, &output, isa);
     let embedder: Arc<dyn Embedder> = match engine {
         Some(Engine::Tract) => tract()?,
         Some(Engine::Native(isa)) => {

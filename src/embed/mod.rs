@@ -5,12 +5,14 @@
 
 mod embedder;
 mod engine;
+mod guard;
 pub mod model_file;
 mod native;
 mod onnx;
 #[cfg(test)]
 mod tests;
 mod tract;
+mod work;
 
 pub use self::embedder::Embedder;
 pub use self::engine::{Engine, Isa, load, load_with};

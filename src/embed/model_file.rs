@@ -18,6 +18,9 @@ const BUNDLED: &[(&str, &[u8])] =
 #[cfg(not(feature = "cli"))]
 const BUNDLED: &[(&str, &[u8])] = &[];
 
+/// The largest file that is read. A Lambda function has no memory for a larger network.
+const MAX_BYTES: u64 = 1 << 30;
+
 /// The location of a model's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelLocation {
@@ -51,10 +54,19 @@ pub fn locate(card: &ModelCard, models_dir: Option<&Path>) -> Option<ModelLocati
 /// Reads a model's file and verifies it against the card.
 ///
 /// # Errors
-/// [`Error::Model`] if no file is found, or the file is not the card's.
+/// [`Error::Model`] if no file is found, or the file is not the card's, or is larger than a GiB.
 pub fn read(card: &ModelCard, models_dir: Option<&Path>) -> Result<Cow<'static, [u8]>> {
     let bytes = match locate(card, models_dir) {
-        Some(ModelLocation::File(path)) => Cow::from(std::fs::read(&path).map_err(Error::file(&path))?),
+        Some(ModelLocation::File(path)) => {
+            let size = std::fs::metadata(&path).map_err(Error::file(&path))?.len();
+            if size > MAX_BYTES {
+                let name = &card.file.name;
+                return Err(card.error(format!(
+                    "{name} has {size} bytes, at most {MAX_BYTES} are read; use a smaller network"
+                )));
+            }
+            Cow::from(std::fs::read(&path).map_err(Error::file(&path))?)
+        }
         Some(ModelLocation::Bundled(bytes)) => Cow::from(bytes),
         None => return Err(card.error(missing_file(card))),
     };
@@ -120,6 +132,16 @@ mod tests {
         card.file.sha256 = hex::encode(digest(&SHA256, b"weights"));
         std::fs::write(folder.path().join(&card.file.name), b"weights").unwrap();
         assert_eq!(*read(&card, Some(folder.path())).unwrap(), *b"weights");
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_refused_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let card = card();
+        // The file has no blocks on disk.
+        std::fs::File::create(folder.path().join(&card.file.name)).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        let error = read(&card, Some(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("has 1073741825 bytes"), "{error}");
     }
 
     #[test]

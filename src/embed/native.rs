@@ -6,7 +6,7 @@ use fruitvec_kernels::{Isa, Network, Scratch};
 use tract_onnx::pb::ModelProto;
 
 use super::embedder::{Embedder, check_embedding, check_side};
-use super::onnx;
+use super::{onnx, work};
 use crate::contract::model_card::ModelCard;
 use crate::error::Result;
 use crate::image::InputImage;
@@ -35,6 +35,7 @@ impl Native {
         let graph = proto.graph.as_ref().ok_or("the file has no graph")?;
         let input = &card.input;
         let layers = onnx::layers(graph, input.layout, output)?;
+        work::check_layers(&layers, input.side as usize)?;
         let network = Network::compile(&layers, input.side as usize, input.mean, input.std, isa)
             .map_err(|unsupported| unsupported.to_string())?;
         let engine = format!("native {isa}");

@@ -6,9 +6,13 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use super::embedder::{Embedder, check_embedding, check_side};
+use super::work;
 use crate::contract::model_card::{Layout, ModelCard, ModelInput};
 use crate::error::{Error, Result};
 use crate::image::InputImage;
+
+/// The most characters of an error of tract in a message.
+const MAX_REASON: usize = 500;
 
 /// A network, optimised by tract.
 pub struct Tract {
@@ -19,7 +23,11 @@ pub struct Tract {
 impl Tract {
     /// Optimises the part of a graph that computes the value `output`.
     pub(super) fn optimise(card: &ModelCard, proto: &ModelProto, output: &str) -> Result<Self> {
-        let plan = plan(card, proto, output).map_err(|cause| card.error(format!("{cause:#}")))?;
+        let plan = plan(card, proto, output).map_err(|cause| {
+            // tract's errors may contain whole tensors.
+            let reason: String = format!("{cause:#}").chars().take(MAX_REASON).collect();
+            card.error(format!("tract can't run it: {reason}"))
+        })?;
         Ok(Self { card: card.clone(), plan })
     }
 }
@@ -49,13 +57,15 @@ fn plan(card: &ModelCard, proto: &ModelProto, output: &str) -> TractResult<Arc<T
         Layout::Nchw => [1, 3, side, side],
         Layout::Nhwc => [1, side, side, 3],
     };
-    tract_onnx::onnx()
+    let model = tract_onnx::onnx()
         .parse(proto, None)?
         .model
         .with_outputs_by_name([output])?
         .with_input_fact(0, f32::fact(shape).into())?
-        .into_optimized()?
-        .into_runnable()
+        .into_typed()?;
+    // Optimising packs the weights for the shapes, so the shapes are checked first.
+    work::check_model(&model).map_err(TractError::msg)?;
+    model.into_optimized()?.into_runnable()
 }
 
 /// Returns the network's input: `(pixel − mean) / std`, in the layout of the card.

@@ -14,6 +14,7 @@ mod earlier_data;
 mod embedded_s3;
 mod golden_embeddings;
 mod hostile_images;
+mod hostile_models;
 mod ingest;
 mod jpeg_scaling;
 mod layers;

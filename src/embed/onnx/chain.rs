@@ -53,7 +53,7 @@ pub(in crate::embed) fn layers(
 }
 
 /// Returns the names of all values that this one depends on, including itself.
-fn dependencies<'a>(graph: &'a GraphProto, value: &'a str) -> HashSet<&'a str> {
+pub(super) fn dependencies<'a>(graph: &'a GraphProto, value: &'a str) -> HashSet<&'a str> {
     let mut names = HashSet::from([value]);
     // ONNX sorts nodes topologically, so one pass from the end finds everything.
     for node in graph.node.iter().rev() {

@@ -37,6 +37,10 @@ pub(super) fn convert(
     if bias.len() != outputs {
         return Err(format!("weights of {shape:?} with a bias of {}", bias.len()));
     }
+    let kernel = ints(node, "kernel_shape");
+    if !kernel.is_empty() && kernel != [height as i64, width as i64] {
+        return Err(format!("weights of {shape:?} with a kernel of {kernel:?}"));
+    }
     let stride = stride(node)?;
     if ints(node, "dilations").iter().any(|it| *it != 1) {
         return Err("it is dilated".into());

@@ -5,7 +5,12 @@
 //! convolution. A batch norm changes its weights and bias, `Clip` and `Relu` become its bounds, and
 //! `Pad` becomes its padding.
 //!
+//! Before that, the file is bounded and checked, for both engines.
+//!
 //! ```text
+//! wire            bounds the messages of the file
+//! restrict        leaves only the nodes that compute the embedding, and checks them
+//!   operators, tensor  check operators, attributes and weights
 //! chain         walks the graph, and knows what may follow what
 //!   convolution converts a convolution, and folds later nodes into it
 //!     padding   reads the padding of convolutions and `Pad` nodes
@@ -17,8 +22,13 @@ mod chain;
 mod constants;
 mod convolution;
 mod node;
+mod operators;
 mod output;
 mod padding;
+mod restrict;
+mod tensor;
+pub(super) mod wire;
 
 pub(super) use self::chain::layers;
 pub(super) use self::output::embedding_output;
+pub(super) use self::restrict::restrict;

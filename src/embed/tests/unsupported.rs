@@ -49,8 +49,8 @@ fn any_other_graph_runs_on_tract() {
         let x = g.conv(&x, [30, 8, 1, 1], true, vec![]);
         g.add("GlobalAveragePool", &[&x], vec![]);
         let (card, proto) = (card(Layout::Nchw, 30), g.model(Layout::Nchw));
-        assert_eq!(load_graph(&card, &proto, None).unwrap().engine(), "tract 0.23");
-        let error = load_graph(&card, &proto, Some(Engine::Native(None))).err().unwrap().to_string();
+        assert_eq!(load_graph(&card, proto.clone(), None).unwrap().engine(), "tract 0.23");
+        let error = load_graph(&card, proto.clone(), Some(Engine::Native(None))).err().unwrap().to_string();
         assert!(error.contains("the native kernels can't run it") && error.contains(words), "{error}");
     }
 }

@@ -9,6 +9,14 @@ use crate::error::{Error, Result};
 /// The id of the default model. The command-line program bundles its file.
 pub const DEFAULT_MODEL: &str = "fruit-mobilenetv2-035-128";
 
+/// The largest file of a card that is read.
+const MAX_CARD_BYTES: u64 = 64 << 10;
+/// The most values per embedding, and the most pixels of a resized photo's shorter side.
+const MAX_DIMENSION: usize = 1 << 16;
+const MAX_SHORTER_SIDE: u32 = 8192;
+/// The most characters of a syntax error in a message.
+const MAX_MESSAGE: usize = 300;
+
 /// The cards of `models/`, which every program includes.
 const CARDS: [&str; 6] = [
     include_str!("../../../../models/fruit-mobilenetv2-035-128.toml"),
@@ -119,7 +127,7 @@ impl ModelCard {
     /// [`Error::Model`] names the field that is missing, unknown or invalid.
     pub fn parse(toml: &str) -> Result<Self> {
         let card: Self = toml::from_str(toml)
-            .map_err(|cause| Error::Model { model: "card".into(), reason: cause.to_string() })?;
+            .map_err(|cause| Error::Model { model: "card".into(), reason: described(&cause, toml) })?;
         match card.invalid_field() {
             Some(reason) => Err(card.error(reason)),
             None => Ok(card),
@@ -162,6 +170,12 @@ impl ModelCard {
         Error::Model { model: self.id.clone(), reason: reason.into() }
     }
 
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let Self { description, licence, source, file, embedding_node, .. } = self;
+        let optional = [&file.url, embedding_node].into_iter().flatten();
+        [description, licence, source, &file.name].into_iter().chain(optional).map(String::as_str)
+    }
+
     /// Describes the first invalid field.
     fn invalid_field(&self) -> Option<&'static str> {
         let in_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -173,14 +187,14 @@ impl ModelCard {
                 !id.is_empty() && id.chars().all(in_id),
                 "id: must consist of lower-case letters, digits and dashes",
             ),
-            (self.dimension > 0, "dimension: must be at least 1"),
+            ((1..=MAX_DIMENSION).contains(&self.dimension), "dimension: must be from 1 to 65536"),
             (
                 file.sha256.len() == 64 && file.sha256.chars().all(in_digest),
                 "file.sha256: must be 64 lower-case hex digits",
             ),
             // A path could lead out of the models folder.
             (
-                !file.name.is_empty() && !file.name.contains(['/', '\\']),
+                !matches!(file.name.as_str(), "" | "." | "..") && !file.name.contains(['/', '\\']),
                 "file.name: must be a file name without a folder",
             ),
             (
@@ -194,8 +208,26 @@ impl ModelCard {
                 !matches!(input.fit, ResizeMode::Crop { shorter_side } if shorter_side < input.side),
                 "input.fit: the shorter side must be at least input.side",
             ),
+            (
+                !matches!(input.fit, ResizeMode::Crop { shorter_side } if shorter_side > MAX_SHORTER_SIDE),
+                "input.fit: the shorter side must be at most 8192 pixels",
+            ),
+            // The texts become lines of output and of logs.
+            (
+                self.texts().all(|text| !text.chars().any(char::is_control)),
+                "description, licence, source, file.name, file.url, embedding_node: must be single lines",
+            ),
         ];
         checks.into_iter().find(|(valid, _)| !valid).map(|(_, reason)| reason)
+    }
+}
+
+/// Describes a syntax error in one line.
+fn described(cause: &toml::de::Error, toml: &str) -> String {
+    let message: String = cause.message().replace('\n', " ").chars().take(MAX_MESSAGE).collect();
+    match cause.span().and_then(|span| toml.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
     }
 }
 
@@ -205,13 +237,20 @@ fn read_cards(folder: &Path) -> Result<Vec<ModelCard>> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<std::io::Result<Vec<_>>>()
         .map_err(Error::file(folder))?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    // Reading a pipe would wait for its other end.
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml") && path.is_file());
     // The operating system lists a folder in any order.
     paths.sort();
-    paths
-        .iter()
-        .map(|path| ModelCard::parse(&std::fs::read_to_string(path).map_err(Error::file(path))?))
-        .collect()
+    paths.iter().map(|path| read_card(path)).collect()
+}
+
+fn read_card(path: &Path) -> Result<ModelCard> {
+    let size = std::fs::metadata(path).map_err(Error::file(path))?.len();
+    if size > MAX_CARD_BYTES {
+        let reason = format!("{} has {size} bytes, at most {MAX_CARD_BYTES} are read", path.display());
+        return Err(Error::Model { model: "card".into(), reason });
+    }
+    ModelCard::parse(&std::fs::read_to_string(path).map_err(Error::file(path))?)
 }
 
 #[cfg(test)]
@@ -237,19 +276,42 @@ mod tests {
     fn an_invalid_card_is_refused_with_the_name_of_the_field() {
         for (line, replacement, field) in [
             ("dimension = 1280", "dimension = 0", "dimension"),
+            ("dimension = 1280", "dimension = 4294967296", "dimension"),
             ("side = 128", "side = 0", "input.side"),
             ("sha256 = \"bf", "sha256 = \"BF", "file.sha256"),
             ("std = [127.5", "std = [0.0", "input.std"),
             ("id = \"fruit", "id = \"../fruit", "id"),
             ("name = \"fruit", "name = \"../fruit", "file.name"),
             ("\"stretch\"", "{ crop = { shorter_side = 5 } }", "input.fit"),
+            ("\"stretch\"", "{ crop = { shorter_side = 4294967295 } }", "input.fit"),
+            ("description = \"", "description = \"\\u001b[2J", "description"),
+            ("licence = \"", "licence = \"\\n", "licence"),
             ("[file]", "[file]\nurl = \"http://x\"", "file.url"),
             ("dimension = 1280", "", "dimension"),
             ("dimension = 1280", "dimension = 1280\ncolour = 1", "colour"),
         ] {
             let error = with(line, replacement).unwrap_err().to_string();
-            assert!(error.contains(field), "{field}: {error}");
+            assert!(error.contains(field) && error.lines().count() == 1, "{field}: {error}");
         }
+    }
+
+    #[test]
+    fn a_syntax_error_is_described_with_its_line() {
+        let deep = format!("id = \"a\"\ndescription = {}", "[".repeat(10_000));
+        let error = ModelCard::parse(&deep).unwrap_err().to_string();
+        assert!(error.starts_with("model card: line 2: ") && error.lines().count() == 1, "{error}");
+        let long = ModelCard::parse(&format!("{} = 1", "k".repeat(10_000))).unwrap_err().to_string();
+        assert!(long.len() < 400, "{long}");
+    }
+
+    #[test]
+    fn a_card_that_is_too_large_or_not_a_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("folder.toml")).unwrap();
+        assert_eq!(ModelCard::all(Some(folder.path())).unwrap().len(), CARDS.len());
+        std::fs::write(folder.path().join("large.toml"), " ".repeat(100_000)).unwrap();
+        let error = ModelCard::all(Some(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("large.toml has 100000 bytes"), "{error}");
     }
 
     #[test]
