@@ -12,6 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::damage::caught;
 use crate::error::{Error, Result};
 use crate::s3::Store;
 
@@ -52,7 +53,11 @@ impl ColumnChunks {
         let (metadata, tail) = fetch_footer(store, bucket, key, size).await?;
         let tail_start = size - tail.len() as u64;
         let mut pieces = Vec::new();
-        for range in column_ranges(&metadata, columns) {
+        for range in caught(key, || Ok(column_ranges(&metadata, columns)))? {
+            if range.end > size {
+                let reason = format!("a column ends at byte {}, but the object has {size}", range.end);
+                return Err(Error::Schema { object: key.to_owned(), reason });
+            }
             if range.start < tail_start {
                 pieces.push((range.start, store.get_range(bucket, key, range).await?));
             }

@@ -5,6 +5,7 @@
 
 mod column_chunks;
 pub mod current_rows;
+mod damage;
 pub mod external_sort;
 mod part_reader;
 mod part_rows;

@@ -9,6 +9,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::column_chunks::ColumnChunks;
+use super::damage::{caught, caught_items};
 use super::schema::{MODEL_SHA256_KEY, REPLACES_KEY, Row, SCHEMA, from_micros};
 use crate::contract::layout::PartName;
 use crate::contract::model_card::ModelCard;
@@ -190,8 +191,10 @@ impl PartReader {
         // The types come from the Parquet schema alone, so they do not depend on the program that
         // wrote the part.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        ParquetRecordBatchReaderBuilder::try_new_with_options(self.chunks.clone(), options)
-            .map_err(Error::schema(&self.object))
+        caught(&self.object, || {
+            ParquetRecordBatchReaderBuilder::try_new_with_options(self.chunks.clone(), options)
+                .map_err(Error::schema(&self.object))
+        })
     }
 
     /// Decodes the named columns, in the order of the names and with the types of the schema.
@@ -202,18 +205,16 @@ impl PartReader {
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         self.check_types(builder.schema(), &schema)?;
         let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
-        let reader = builder
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(Error::schema(&self.object))?;
-        Ok(reader.map(move |batch| {
+        let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        let reader = caught(&self.object, || builder.build().map_err(Error::schema(&self.object)))?;
+        let batches = reader.map(move |batch| {
             let batch = batch.map_err(Error::schema(&self.object))?;
             // The reader returns columns in the order of the file, so they are looked up by name.
             let columns =
                 schema.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned());
             RecordBatch::try_new(Arc::clone(&schema), columns.collect()).map_err(Error::schema(&self.object))
-        }))
+        });
+        Ok(caught_items(&self.object, batches))
     }
 
     /// Checks that the part has the columns of `expected`, with the same types.

@@ -12,6 +12,7 @@ mod batch;
 mod cli;
 mod earlier_data;
 mod embedded_s3;
+mod fuzz;
 mod golden_embeddings;
 mod hostile_images;
 mod hostile_models;

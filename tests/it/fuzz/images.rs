@@ -1,0 +1,102 @@
+//! Every decoder: no file makes one panic, and the same bytes always have the same outcome.
+
+use fruitvec::contract::limits::Limits;
+use fruitvec::contract::model_card::{Filter, ResizeMode};
+use fruitvec::image::probe;
+use fruitvec::rejection::{RejectCode, Rejection};
+use fruitvec_sample_photos::{KINDS, paint};
+use image::{ColorType, DynamicImage, ImageFormat};
+
+use super::boundaries::repair_png;
+use super::target::Target;
+use crate::support::world::encode;
+
+fn embedded(bytes: &[u8]) -> Result<Vec<u8>, Rejection> {
+    let limits = Limits { bytes: 4 << 20, pixels: 1 << 18, decoded_bytes: 8 << 20, ..Limits::default() };
+    let probed = probe(bytes.to_vec(), &limits)?;
+    let header = probed.header();
+    let pixels = u64::from(header.width) * u64::from(header.height);
+    assert!(pixels <= limits.pixels && header.decoded_bytes <= limits.decoded_bytes, "beyond the limits");
+    let input = probed.input_image(16, ResizeMode::Crop { shorter_side: 20 }, Filter::Bicubic)?;
+    assert_eq!(input.rgb().len(), 3 * 16 * 16);
+    Ok(input.rgb().to_vec())
+}
+
+fn check(bytes: &[u8]) {
+    let outcome = embedded(bytes);
+    if let Err(rejection) = &outcome {
+        assert_ne!(rejection.code, RejectCode::Panicked, "{rejection}");
+        assert!(!rejection.message.is_empty() && rejection.message.len() < 1_000, "{rejection}");
+    }
+    let again = embedded(bytes);
+    assert!(outcome == again, "two outcomes: {:?} and {:?}", outcome.err(), again.err());
+}
+
+fn fuzz(name: &'static str, cases: u32, seeds: Vec<Vec<u8>>) {
+    Target { name, cases, seeds, repair: repair_png }.run(check);
+}
+
+/// Sample photos in this format, in several types of pixels.
+fn painted(format: ImageFormat, colors: &[ColorType]) -> Vec<Vec<u8>> {
+    let images = colors.iter().zip(KINDS.iter().cycle()).zip(0..);
+    let encoded = images.map(|((color, kind), number)| {
+        let image = DynamicImage::from(paint(*kind, number, 40));
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let image = match color {
+            ColorType::L8 => DynamicImage::from(image.to_luma8()),
+            ColorType::La8 => DynamicImage::from(image.to_luma_alpha8()),
+            ColorType::Rgba8 => DynamicImage::from(image.to_rgba8()),
+            ColorType::L16 => DynamicImage::from(image.to_luma16()),
+            ColorType::Rgb16 => DynamicImage::from(image.to_rgb16()),
+            _ => image,
+        };
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    });
+    encoded.collect()
+}
+
+#[test]
+fn edited_jpegs_are_embedded_or_rejected() {
+    let mut seeds = painted(ImageFormat::Jpeg, &[ColorType::Rgb8, ColorType::L8]);
+    seeds.push(include_bytes!("../../photos/progressive.jpg").to_vec());
+    seeds.push(include_bytes!("../../photos/cmyk.jpg").to_vec());
+    fuzz("jpeg", 400, seeds);
+}
+
+#[test]
+fn edited_pngs_are_embedded_or_rejected() {
+    let colors = [ColorType::Rgb8, ColorType::La8, ColorType::Rgba8, ColorType::L16, ColorType::Rgb16];
+    let mut seeds = painted(ImageFormat::Png, &colors);
+    seeds.push(include_bytes!("../../photos/palette.png").to_vec());
+    seeds.push(include_bytes!("../../photos/one_bit.png").to_vec());
+    fuzz("png", 400, seeds);
+}
+
+#[test]
+fn edited_tiffs_are_embedded_or_rejected() {
+    let mut seeds = painted(ImageFormat::Tiff, &[ColorType::Rgb8, ColorType::L8, ColorType::Rgba8]);
+    seeds.push(include_bytes!("../../photos/cmyk.tif").to_vec());
+    seeds.push(include_bytes!("../../photos/one_bit.tif").to_vec());
+    fuzz("tiff", 400, seeds);
+}
+
+#[test]
+fn edited_images_of_other_formats_are_embedded_or_rejected() {
+    let photo = encode(&paint(KINDS[0], 1, 40), ImageFormat::Jpeg);
+    let seeds = vec![
+        include_bytes!("../../photos/lossy.webp").to_vec(),
+        include_bytes!("../../photos/palette.bmp").to_vec(),
+        gif(),
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec(),
+        photo,
+    ];
+    fuzz("other-formats", 400, seeds);
+}
+
+/// A GIF of two frames of one pixel, written by hand because no encoder is a dependency.
+fn gif() -> Vec<u8> {
+    let frame = b"\x2C\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0";
+    let header = b"GIF89a\x01\0\x01\0\x80\0\0\xFF\x80\x40\0\0\0";
+    [&header[..], b"\x21\xF9\x04\x01\0\0\0\0", frame, frame, b"\x3B"].concat()
+}
