@@ -10,7 +10,7 @@ pub enum RejectCode {
     Empty,
     /// The bytes match no known image format.
     NotAnImage,
-    /// A known image format without a decoder here (HEIC, AVIF, JPEG XL …).
+    /// A known image format without a decoder here (AVIF, JPEG XL, camera raw …).
     UnsupportedFormat,
     /// The file ends before the last pixel.
     Truncated,

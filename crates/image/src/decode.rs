@@ -9,7 +9,7 @@ use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat,
 use super::header::Header;
 use super::raster::{Raster, pack};
 use super::tiff::{ChunkReader, Chunks};
-use super::{format, plain_words, tiff, webp};
+use super::{format, heif, plain_words, tiff, webp};
 use fruitvec_core::contract::limits::Limits;
 use fruitvec_core::rejection::{RejectCode, Rejection};
 
@@ -34,6 +34,9 @@ pub(crate) fn read_header(bytes: &[u8], format: ImageFormat, limits: &Limits) ->
 
 /// Decodes any image but a JPEG. `header` is the size as stored.
 pub(crate) fn decode(bytes: &[u8], format: ImageFormat, header: &Header) -> Result<Raster, Rejection> {
+    if format == format::HEIF {
+        return heif::Photo::read(bytes)?.decode();
+    }
     let &Header { width, height, decoded_bytes } = header;
     let allowance = match format {
         // The decoder checks only the buffer of a frame that does not fill the screen.

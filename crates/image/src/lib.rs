@@ -7,7 +7,8 @@
 //! ```text
 //! bytes ──▶ probe ──▶ ProbedImage ──▶ decode ──▶ Raster ──▶ resize ──▶ colour ──▶ InputImage
 //!           format,                   jpeg at a Scale,                 to sRGB
-//!           jpeg::segments, tiff      others in full
+//!           jpeg::segments,           others in full
+//!           heif, tiff
 //! ```
 //!
 //! The result matches Pillow's `convert('RGB').resize(…)`, except that transparent images are
@@ -21,6 +22,7 @@ mod decode;
 mod fault_injection;
 mod format;
 mod header;
+mod heif;
 mod input_image;
 mod jpeg;
 mod orientation;

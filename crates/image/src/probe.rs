@@ -9,7 +9,7 @@ use super::fault_injection;
 use super::header::Header;
 use super::input_image::InputImage;
 use super::scale::Scale;
-use super::{colour, decode, format, jpeg, orientation, resize};
+use super::{colour, decode, format, heif, jpeg, orientation, resize};
 use fruitvec_core::contract::limits::{Limits, strip};
 use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 use fruitvec_core::rejection::Rejection;
@@ -63,10 +63,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     pub fn check_upload_format(&self) -> Result<(), Rejection> {
         match self.metadata.format {
             ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP => Ok(()),
-            other => {
-                let name = other.extensions_str().first().copied().unwrap_or("image").to_ascii_uppercase();
-                Err(format::unsupported(&format!("{name} under uploads/")))
-            }
+            other => Err(format::not_for_uploads(other)),
         }
     }
 
@@ -157,7 +154,12 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
             (header, outline.orientation, Some(outline))
         }
         _ => {
-            let header = decode::read_header(bytes, format, limits)?;
+            let (header, orientation) = if format == format::HEIF {
+                let photo = heif::Photo::read(bytes)?;
+                (photo.header(), photo.orientation())
+            } else {
+                (decode::read_header(bytes, format, limits)?, orientation::find(bytes, format))
+            };
             let remedy = match bytes.get(24) {
                 Some(16) if format == ImageFormat::Png => "send 8-bit samples, or fewer pixels",
                 _ => "send a smaller image, or a baseline JPEG",
@@ -165,7 +167,7 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
             let size = (header.width, header.height);
             limits.check_pixels(size)?;
             limits.check_memory(size, header.decoded_bytes, remedy)?;
-            (header, orientation::find(bytes, format), None)
+            (header, orientation, None)
         }
     };
     let header = stored.oriented(orientation);

@@ -3,7 +3,8 @@
 use image::ImageFormat;
 use moxcms::ColorProfile;
 
-use super::{bmp, jpeg, png, tiff, webp};
+use super::{bmp, heif, jpeg, png, tiff, webp};
+use crate::format::HEIF;
 
 /// The limit on an embedded profile, in bytes. Profiles of printers have up to 3 MB.
 pub(super) const MAX_PROFILE_BYTES: usize = 4 << 20;
@@ -20,6 +21,7 @@ pub(super) enum Declared {
 pub(super) fn declared(bytes: &[u8], format: ImageFormat) -> Option<Declared> {
     let profile = match format {
         ImageFormat::Jpeg => return jpeg::profile(bytes).map(Declared::Icc),
+        HEIF => return heif::colour_space(bytes),
         ImageFormat::Png => return png::colour_space(bytes),
         ImageFormat::WebP => webp::profile(bytes),
         ImageFormat::Tiff => tiff::profile(bytes),

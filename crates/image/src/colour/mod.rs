@@ -6,6 +6,7 @@ mod cache;
 mod cmyk;
 mod conversion;
 mod declared;
+mod heif;
 mod icc;
 mod jpeg;
 mod png;

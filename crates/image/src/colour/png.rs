@@ -34,7 +34,7 @@ struct Chunks<'a> {
 /// A chunk that can't be read counts as absent.
 pub(super) fn colour_space(bytes: &[u8]) -> Option<Declared> {
     let chunks = Chunks::read(bytes);
-    if let Some(space) = chunks.cicp.and_then(code_points) {
+    if let Some(space) = chunks.cicp.and_then(cicp) {
         return Some(Declared::Rgb(Box::new(space)));
     }
     if let Some(profile) = chunks.iccp.and_then(inflate) {
@@ -88,13 +88,18 @@ fn inflate(chunk: &[u8]) -> Option<Vec<u8>> {
     (profile.len() <= MAX_PROFILE_BYTES).then_some(profile)
 }
 
-/// Returns the colour space of a cICP chunk (ITU-T H.273).
+/// Returns the colour space of a cICP chunk.
+fn cicp(chunk: &[u8]) -> Option<ColorProfile> {
+    // RGB has no matrix, and a file has the full range.
+    let &[primaries, transfer, 0, 1] = chunk else { return None };
+    code_points(primaries, transfer)
+}
+
+/// Returns the colour space with these code points (ITU-T H.273).
 ///
 /// Returns `None` for the transfer curves of HDR video. Its brightest whites are far above those of
 /// a photo, so a conversion would have to compress them.
-fn code_points(chunk: &[u8]) -> Option<ColorProfile> {
-    // RGB has no matrix, and a file has the full range.
-    let &[primaries, transfer, 0, 1] = chunk else { return None };
+pub(super) fn code_points(primaries: u8, transfer: u8) -> Option<ColorProfile> {
     let space = CicpProfile {
         color_primaries: primaries.try_into().ok()?,
         transfer_characteristics: transfer.try_into().ok()?,

@@ -2,12 +2,18 @@
 
 use image::ImageFormat;
 
-use super::rejections::unsupported_unless_converted;
+use super::rejections::{unsupported, unsupported_unless_converted};
 use super::{damaged, iso_media, signatures, text, upload};
 use fruitvec_core::rejection::{RejectCode, Rejection};
 
+/// HEIC and HEIF. The crate `image` names only the other format in this container.
+pub(crate) const HEIF: ImageFormat = ImageFormat::Avif;
+
 /// The number of bytes of the start of a file that are searched for what it is.
 const START: usize = 4096;
+
+const CONVERT_HEIC: &str = "on an iPhone set Camera > Formats to Most Compatible, \
+                            on macOS run `sips -s format jpeg`, elsewhere `heif-convert`";
 
 /// Detects the format of a file, or rejects the file.
 pub(crate) fn detect(bytes: &[u8]) -> Result<ImageFormat, Rejection> {
@@ -18,7 +24,19 @@ pub(crate) fn detect(bytes: &[u8]) -> Result<ImageFormat, Rejection> {
         let how = "`xcrun pngcrush -revert-iphone-optimizations` restores it";
         return Err(unsupported_unless_converted("Apple's optimised PNG (CgBI)", how));
     }
+    if iso_media::is_heif(bytes) {
+        return Ok(HEIF);
+    }
     signatures::supported(bytes).ok_or_else(|| rejection(bytes))
+}
+
+/// Rejects a format that is decoded only elsewhere than below `uploads/`.
+pub(crate) fn not_for_uploads(format: ImageFormat) -> Rejection {
+    if format == HEIF {
+        return unsupported_unless_converted("HEIC under uploads/", CONVERT_HEIC);
+    }
+    let name = format.extensions_str().first().copied().unwrap_or("image").to_ascii_uppercase();
+    unsupported(&format!("{name} under uploads/"))
 }
 
 /// Returns the width and height, if the format has them at a fixed position.

@@ -3,29 +3,23 @@
 use super::rejections::{not_an_image, unsupported, unsupported_unless_converted};
 use fruitvec_core::rejection::Rejection;
 
-/// The brands of image formats, the most specific first. `mif1` allows any codec.
-const IMAGE_BRANDS: &[(&[u8; 4], &str)] = &[
-    (b"avif", "AVIF"),
-    (b"avis", "AVIF"),
-    (b"crx ", "Canon raw (CR3)"),
-    (b"heic", "HEIC"),
-    (b"heix", "HEIC"),
-    (b"heim", "HEIC"),
-    (b"heis", "HEIC"),
-    (b"hevc", "HEIC"),
-    (b"hevx", "HEIC"),
-    (b"hevm", "HEIC"),
-    (b"hevs", "HEIC"),
-    (b"mif1", "HEIF"),
-    (b"mif2", "HEIF"),
-    (b"msf1", "HEIF"),
-];
+/// The brands of image formats that are not decoded.
+const UNSUPPORTED_BRANDS: &[(&[u8; 4], &str)] =
+    &[(b"avif", "AVIF"), (b"avis", "AVIF"), (b"crx ", "Canon raw (CR3)")];
+
+/// The brands of HEIC, and of HEIF with any codec. Only the metadata tells which one it is.
+const HEIF_BRANDS: &[&[u8; 4]] =
+    &[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"];
 
 /// The first box of a file from an old QuickTime, which has no `ftyp`.
 const QUICKTIME_BOXES: &[&[u8; 4]] = &[b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"];
 
-const CONVERT_HEIC: &str = "on an iPhone set Camera > Formats to Most Compatible, \
-                            on macOS run `sips -s format jpeg`, elsewhere `heif-convert`";
+/// Returns whether a file declares HEIC or HEIF, and no more specific format.
+pub(super) fn is_heif(start: &[u8]) -> bool {
+    let brands = brands(start).unwrap_or_default();
+    let is_unsupported = UNSUPPORTED_BRANDS.iter().any(|(brand, _)| brands.contains(brand));
+    !is_unsupported && HEIF_BRANDS.iter().any(|brand| brands.contains(brand))
+}
 
 /// Rejects an image of an unsupported format, or a video.
 pub(super) fn rejection(start: &[u8]) -> Option<Rejection> {
@@ -34,11 +28,9 @@ pub(super) fn rejection(start: &[u8]) -> Option<Rejection> {
         return Some(video("a QuickTime video"));
     }
     let brands = brands(start)?;
-    let is_declared = |brand: &[u8; 4]| brands.contains(brand);
-    if let Some((_, name)) = IMAGE_BRANDS.iter().find(|(brand, _)| is_declared(brand)) {
+    if let Some((_, name)) = UNSUPPORTED_BRANDS.iter().find(|(brand, _)| brands.contains(brand)) {
         return Some(match *name {
             "AVIF" => unsupported_unless_converted(name, "`avifdec` converts it"),
-            "HEIC" | "HEIF" => unsupported_unless_converted(name, CONVERT_HEIC),
             name => unsupported(name),
         });
     }
@@ -83,24 +75,15 @@ mod tests {
     }
 
     #[test]
-    fn every_image_brand_is_named_as_the_main_brand_or_a_compatible_one() {
-        for (brand, name) in IMAGE_BRANDS {
-            assert_rejects(&ftyp(&[**brand]), RejectCode::UnsupportedFormat, name);
-            assert_rejects(&ftyp(&[*b"isom", *b"mp41", **brand]), RejectCode::UnsupportedFormat, name);
+    fn every_image_brand_is_found_as_the_main_brand_or_a_compatible_one() {
+        for (brand, name) in UNSUPPORTED_BRANDS {
+            for file in [ftyp(&[**brand]), ftyp(&[*b"mif1", *b"miaf", **brand])] {
+                assert_rejects(&file, RejectCode::UnsupportedFormat, name);
+                assert!(!is_heif(&file));
+            }
         }
-    }
-
-    #[test]
-    fn a_compatible_brand_can_be_more_specific_than_the_main_one() {
-        assert_rejects(&ftyp(&[*b"mif1", *b"miaf", *b"avif"]), RejectCode::UnsupportedFormat, "AVIF is");
-        assert_rejects(&ftyp(&[*b"mif1", *b"miaf", *b"heic"]), RejectCode::UnsupportedFormat, "HEIC is");
-        assert_rejects(&ftyp(&[*b"mif1", *b"miaf"]), RejectCode::UnsupportedFormat, "HEIF is");
-    }
-
-    #[test]
-    fn the_message_says_how_to_convert() {
-        for word in ["Most Compatible", "sips -s format jpeg", "heif-convert", "send JPEG, PNG or WebP"] {
-            assert_rejects(&ftyp(&[*b"heic", *b"mif1"]), RejectCode::UnsupportedFormat, word);
+        for brand in HEIF_BRANDS {
+            assert!(is_heif(&ftyp(&[**brand])) && is_heif(&ftyp(&[*b"isom", *b"mp41", **brand])));
         }
         assert_rejects(&ftyp(&[*b"avif"]), RejectCode::UnsupportedFormat, "avifdec");
     }
@@ -121,13 +104,14 @@ mod tests {
         let mut video = ftyp(&[*b"isom"]);
         video[12..16].copy_from_slice(b"heic");
         assert_rejects(&video, RejectCode::NotAnImage, "an MP4 video");
+        assert!(!is_heif(&video));
         assert_rejects(&[&ftyp(&[*b"isom"])[..], b"heic"].concat(), RejectCode::NotAnImage, "an MP4 video");
     }
 
     #[test]
     fn other_files_are_left_to_others() {
         for bytes in [&b""[..], b"\0\0\0\x18fty", b"\0\0\0\x08ftyp", b"\0\0\0\x18text file"] {
-            assert_eq!(rejection(bytes), None);
+            assert_eq!((rejection(bytes), is_heif(bytes)), (None, false));
         }
     }
 }

@@ -9,5 +9,5 @@ mod signatures;
 mod text;
 mod upload;
 
-pub(crate) use self::detect::{declared_size, detect};
+pub(crate) use self::detect::{HEIF, declared_size, detect, not_for_uploads};
 pub(crate) use self::rejections::unsupported;

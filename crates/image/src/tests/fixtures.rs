@@ -1,6 +1,7 @@
 //! Images, and assertions about their pixels.
 
 use flate2::Crc;
+use heifer::EncodeOptions;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use mozjpeg::{ColorSpace, Compress};
 
@@ -15,6 +16,8 @@ pub(super) const QUADRANTS: [[u8; 3]; 4] = [[200, 40, 30], [40, 160, 60], [30, 6
 pub(super) const WHITE: [u8; 3] = [255; 3];
 pub(super) const PROGRESSIVE: &[u8] = include_bytes!("../../../../tests/photos/progressive.jpg");
 pub(super) const LOSSY_WEBP: &[u8] = include_bytes!("../../../../tests/photos/lossy.webp");
+
+pub(super) const HEIC_OPTIONS: EncodeOptions = EncodeOptions { quality: 95, max_threads: 1 };
 
 /// The number of different rows in [`noisy_jpeg`]. Drawing millions of pixels would be slow.
 const ROWS: usize = 13;
@@ -100,6 +103,11 @@ pub(super) fn webp(image: &DynamicImage, flags: u8, chunks: &[(&[u8; 4], &[u8])]
     let chunks: Vec<u8> = chunks.iter().flat_map(|(name, payload)| webp_chunk(name, payload)).collect();
     let chunks = [b"WEBP", &extended[..], &simple[12..], &chunks].concat();
     [b"RIFF", &(chunks.len() as u32).to_le_bytes()[..], &chunks].concat()
+}
+
+/// Returns a HEIC, of many pictures if one side has more than 512 pixels.
+pub(super) fn heic(image: &DynamicImage) -> Vec<u8> {
+    heifer::encode_rgb8(image.width(), image.height(), image.to_rgb8().as_raw(), &HEIC_OPTIONS).unwrap()
 }
 
 /// Probes a file, decodes it, and stretches it to `side` pixels.

@@ -6,6 +6,7 @@ mod colour;
 mod fixtures;
 mod formats;
 mod geometry;
+mod heif;
 mod jpeg;
 mod jpeg_scale;
 mod leniency;

@@ -18,7 +18,7 @@ fn a_file_that_is_not_decoded_is_rejected_by_name() {
         (b"BMW and other brands of cars", RejectCode::NotAnImage, "the file is text"),
         (b"P1 is where we park", RejectCode::UnsupportedFormat, "PNM"),
         (b"\x7FELF\x02\x01\x01\0\0", RejectCode::NotAnImage, "a program"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", RejectCode::UnsupportedFormat, "HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", RejectCode::UnsupportedFormat, "AVIF"),
         (b"\0\0\0\x14ftypisom\0\0\x02\0isom", RejectCode::NotAnImage, "an MP4 video"),
         (b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom", RejectCode::UnsupportedFormat, "CR3"),
         (b"\xFF\x0A\xFA\x7F", RejectCode::UnsupportedFormat, "JPEG XL"),

@@ -2,5 +2,6 @@
 
 mod broken;
 mod encoding;
+mod heif;
 mod png_chunks;
 mod profiles;

@@ -1,0 +1,100 @@
+//! Bounds the units of an HEVC bitstream (ITU-T H.265, section 7.4.2).
+
+use heifer::heifer_hevc_dec::nal::NalUnit;
+use heifer::heifer_hevc_dec::params::ParameterSets;
+use heifer::heifer_isobmff::boxes::HevcConfig;
+
+use super::rejections::{corrupt, hevc_rejection, too_complex};
+use fruitvec_core::rejection::Rejection;
+
+/// The limit on units, most of which are parameters. Encoders write fewer than ten.
+const MAX_UNITS: usize = 64;
+/// The limit on slices. A hostile file could let each one cover the whole picture.
+const MAX_SLICES: usize = 8;
+/// The types of units below this one are slices.
+const FIRST_OTHER_TYPE: u8 = 32;
+
+/// The type of the units that declare the layout of the planes.
+const SEQUENCE_PARAMETERS: u8 = 33;
+
+/// Returns the bytes of a pixel in planes of 16-bit samples.
+pub(super) fn plane_bytes(chroma_format: u8) -> u64 {
+    match chroma_format {
+        0 => 2,
+        1 => 3,
+        2 => 4,
+        _ => 6,
+    }
+}
+
+/// Checks the units of a picture. Each of those in `data` has its length in front.
+///
+/// # Errors
+/// `UnsupportedFormat` for more units than encoders write, and `Corrupt`.
+pub(super) fn check(config: &HevcConfig, data: &[u8]) -> Result<(), Rejection> {
+    let damaged = || corrupt("a picture ends inside a unit");
+    let mut units: Vec<&[u8]> = config.nal_units.iter().map(Vec::as_slice).collect();
+    let mut rest = data;
+    while !rest.is_empty() && units.len() <= MAX_UNITS {
+        let prefix = usize::from(config.nal_length_size);
+        let (length, tail) = rest.split_at_checked(prefix).ok_or_else(damaged)?;
+        let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let (unit, tail) = tail.split_at_checked(length).ok_or_else(damaged)?;
+        units.push(unit);
+        rest = tail;
+    }
+    let slices = units.iter().filter(|unit| kind(unit).is_some_and(|kind| kind < FIRST_OTHER_TYPE)).count();
+    if units.len() > MAX_UNITS || slices > MAX_SLICES {
+        return Err(too_complex());
+    }
+    for unit in units.iter().filter(|unit| kind(unit) == Some(SEQUENCE_PARAMETERS)) {
+        check_planes(config, unit)?;
+    }
+    Ok(())
+}
+
+fn kind(unit: &[u8]) -> Option<u8> {
+    unit.first().map(|first| first >> 1 & 0x3F)
+}
+
+/// Checks that the planes are no larger than the container declares, by which memory is reserved.
+fn check_planes(config: &HevcConfig, unit: &[u8]) -> Result<(), Rejection> {
+    let mut sets = ParameterSets::default();
+    let added = NalUnit::parse(unit).and_then(|unit| sets.add(&unit));
+    added.map_err(|error| hevc_rejection(&error))?;
+    let is_larger = |format| plane_bytes(format) > plane_bytes(config.chroma_format);
+    if sets.sps.iter().flatten().any(|parameters| is_larger(parameters.chroma_format_idc)) {
+        return Err(corrupt("a picture has other planes than it declares"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fruitvec_core::rejection::RejectCode;
+
+    /// Checks units of this first byte, each of two bytes.
+    fn check_units(first: u8, count: usize) -> Option<RejectCode> {
+        let config = HevcConfig {
+            profile_idc: 1,
+            level_idc: 30,
+            chroma_format: 1,
+            bit_depth_luma: 8,
+            bit_depth_chroma: 8,
+            nal_length_size: 1,
+            nal_units: vec![vec![0x40, 1]; 3],
+        };
+        check(&config, &[2, first, 1].repeat(count)).err().map(|rejection| rejection.code)
+    }
+
+    #[test]
+    fn a_picture_has_few_slices_and_units() {
+        const SLICE: u8 = 19 << 1;
+        const MESSAGE: u8 = 39 << 1;
+        assert_eq!(check_units(SLICE, MAX_SLICES), None);
+        assert_eq!(check_units(SLICE, MAX_SLICES + 1), Some(RejectCode::UnsupportedFormat));
+        assert_eq!(check_units(MESSAGE, MAX_UNITS - 3), None);
+        assert_eq!(check_units(MESSAGE, MAX_UNITS - 2), Some(RejectCode::UnsupportedFormat));
+    }
+}

@@ -1,0 +1,132 @@
+//! HEIC photos, as phones write them.
+
+use super::fixtures::{
+    HEIC_OPTIONS, QUADRANTS, assert_shows, heic, input_image, quadrants, reject_code, textured,
+};
+use crate::header::Header;
+use crate::probe::probe;
+use fruitvec_core::contract::limits::Limits;
+use fruitvec_core::rejection::RejectCode;
+
+fn position(bytes: &[u8], name: &[u8]) -> usize {
+    bytes.windows(name.len()).position(|window| window == name).unwrap()
+}
+
+/// Turns the property that names the bits per sample into this one. Nothing needs it.
+fn with_property(heic: &[u8], name: &[u8; 4], value: u8) -> Vec<u8> {
+    let mut bytes = heic.to_vec();
+    let at = position(&bytes, b"pixi");
+    bytes[at..at + 5].copy_from_slice(&[name[0], name[1], name[2], name[3], value]);
+    bytes
+}
+
+#[test]
+fn a_photo_of_one_picture_and_one_of_many_are_decoded() {
+    assert_shows(&heic(&quadrants()), QUADRANTS, 8);
+    let large = quadrants().resize_exact(1100, 700, image::imageops::FilterType::Nearest);
+    let bytes = heic(&large);
+    position(&bytes, b"grid");
+    assert_shows(&bytes, QUADRANTS, 8);
+    let probed = probe(&bytes, &Limits::default()).unwrap();
+    let Header { width, height, .. } = *probed.header();
+    assert_eq!((width, height), (1100, 700));
+}
+
+#[test]
+fn the_turns_and_mirrors_of_the_container_apply() {
+    let [red, green, blue, yellow] = QUADRANTS;
+    let bytes = heic(&quadrants());
+    for (name, value, expected) in [
+        (b"irot", 1, [green, yellow, red, blue]),
+        (b"irot", 2, [yellow, blue, green, red]),
+        (b"irot", 3, [blue, red, yellow, green]),
+        (b"imir", 0, [blue, yellow, red, green]),
+        (b"imir", 1, [green, red, yellow, blue]),
+    ] {
+        assert_shows(&with_property(&bytes, name, value), expected, 8);
+    }
+    let turned = with_property(&heic(&textured(60, 40)), b"irot", 3);
+    let header = *probe(&turned, &Limits::default()).unwrap().header();
+    assert_eq!((header.width, header.height), (40, 60));
+}
+
+/// The coded picture has more pixels than the photo.
+#[test]
+fn a_photo_of_an_odd_size_is_cropped() {
+    let bytes = heic(&textured(51, 37));
+    let header = *probe(&bytes, &Limits::default()).unwrap().header();
+    assert_eq!((header.width, header.height), (51, 37));
+    input_image(&bytes, 16).unwrap();
+}
+
+#[test]
+fn a_photo_cut_anywhere_is_truncated() {
+    let bytes = heic(&textured(600, 300));
+    for tenths in 1..10 {
+        let code = reject_code(input_image(&bytes[..bytes.len() * tenths / 10], 32));
+        assert_eq!(code, Some(RejectCode::Truncated), "after {tenths} tenths");
+    }
+}
+
+#[test]
+fn transparency_is_rejected_by_name() {
+    let rgba: Vec<u8> = (0..32 * 32).flat_map(|pixel| [200, 40, 30, pixel as u8]).collect();
+    let bytes = heifer::encode_rgba8(32, 32, &rgba, &HEIC_OPTIONS).unwrap();
+    let rejection = probe(bytes, &Limits::default()).unwrap_err();
+    assert_eq!(rejection.code, RejectCode::UnsupportedFormat);
+    assert!(rejection.message.starts_with("HEIC with transparency is not supported"), "{rejection}");
+}
+
+#[test]
+fn an_upload_of_heic_is_rejected_with_ways_to_convert_it() {
+    let probed = probe(heic(&quadrants()), &Limits::default()).unwrap();
+    let rejection = probed.check_upload_format().unwrap_err();
+    assert_eq!(rejection.code, RejectCode::UnsupportedFormat);
+    for words in ["HEIC under uploads/", "Most Compatible", "sips -s format jpeg", "heif-convert"] {
+        assert!(rejection.message.contains(words), "{rejection}");
+    }
+}
+
+/// The parser compares items with each other. A file of 3 MB took five seconds.
+#[test]
+fn metadata_that_is_too_large_is_not_parsed() {
+    let bytes = heic(&quadrants());
+    let meta = position(&bytes, b"meta") - 4;
+    let length = u32::from_be_bytes(*bytes[meta..].first_chunk().unwrap());
+    let padding = vec![0; 256 << 10];
+    let end = meta + length as usize;
+    let mut large = [&bytes[..end], &padding, &bytes[end..]].concat();
+    large[meta..meta + 4].copy_from_slice(&(length + (256 << 10)).to_be_bytes());
+    assert_eq!(reject_code(probe(large, &Limits::default())), Some(RejectCode::UnsupportedFormat));
+}
+
+#[test]
+fn a_file_without_a_still_image_is_rejected_by_name() {
+    let rejection =
+        probe(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08mdat", &Limits::default()).unwrap_err();
+    assert_eq!(rejection.code, RejectCode::UnsupportedFormat);
+    assert!(rejection.message.starts_with("HEIC without a still image is not supported"), "{rejection}");
+}
+
+/// A picture in a grid can be used many times, and then costs as often.
+#[test]
+fn a_grid_of_one_picture_is_rejected() {
+    let mut bytes = heic(&textured(1100, 300));
+    let references = position(&bytes, b"dimg");
+    // The item, the number of references, and the references of two bytes each.
+    bytes.copy_within(references + 8..references + 10, references + 10);
+    assert_eq!(reject_code(probe(bytes, &Limits::default())), Some(RejectCode::Corrupt));
+}
+
+#[test]
+fn a_picture_larger_than_it_declares_is_not_decoded() {
+    let mut bytes = heic(&textured(320, 320));
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(4).position(|name| name == b"ispe") {
+        at += found + 8;
+        bytes[at..at + 8].copy_from_slice(&[0, 0, 0, 64, 0, 0, 0, 64]);
+    }
+    let rejection = input_image(&bytes, 16).unwrap_err();
+    assert_eq!(rejection.code, RejectCode::Corrupt);
+    assert!(rejection.message.contains("larger than it declares"), "{rejection}");
+}
