@@ -11,7 +11,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use image::ImageFormat;
 
 use super::conversion::Conversion;
-use super::declared::{Declared, declared};
+use super::declared::Declared;
+use super::find::find;
 use super::icc;
 
 /// The number of conversions that are kept. The largest take 1.3 MB.
@@ -24,7 +25,7 @@ static CACHE: LazyLock<Cache> = LazyLock::new(Cache::default);
 /// A profile that is broken or of another kind of image counts as none: a photo must not be
 /// rejected for its metadata.
 pub(crate) fn conversion(bytes: &[u8], format: ImageFormat, channels: u32) -> Option<Arc<Conversion>> {
-    match declared(bytes, format)? {
+    match find(bytes, format)? {
         Declared::Icc(profile) => CACHE.get(&profile, channels),
         Declared::Rgb(profile) => create(|| Conversion::new(&profile, channels)),
     }

@@ -6,6 +6,7 @@ mod cache;
 mod cmyk;
 mod conversion;
 mod declared;
+mod find;
 mod heif;
 mod icc;
 mod jpeg;

@@ -4,6 +4,7 @@ use image::ImageFormat;
 use moxcms::ColorProfile;
 use proptest::prelude::*;
 
+use super::cmyk;
 use super::encoding::{Space, with_profile};
 use crate::tests::fixtures::{QUADRANTS, assert_shows, input_image, quadrants};
 
@@ -86,17 +87,29 @@ fn a_tag_is_read_once_however_often_it_is_listed() {
     }
 }
 
-fn profiles() -> Vec<Vec<u8>> {
+/// Returns profiles, and whether each is for CMYK.
+fn profiles() -> Vec<(Vec<u8>, bool)> {
     let mut profiles: Vec<_> = Space::all().iter().map(|space| space.profile.encode().unwrap()).collect();
     profiles
         .extend([ColorProfile::new_srgb(), ColorProfile::new_lab()].map(|profile| profile.encode().unwrap()));
+    let mut profiles: Vec<_> = profiles.into_iter().map(|profile| (profile, false)).collect();
+    profiles.push((cmyk::profile(|inks| if inks[3] { [9; 3] } else { [200; 3] }), true));
     profiles
+}
+
+/// Returns an image for which a profile is meant, as a file with that profile.
+fn file(profile: &[u8], is_cmyk: bool) -> Vec<u8> {
+    if is_cmyk {
+        cmyk::jpeg([[true; 4]; 4], profile)
+    } else {
+        with_profile(&quadrants(), ImageFormat::Png, profile)
+    }
 }
 
 proptest! {
     #[test]
     fn a_damaged_profile_rejects_no_photo(
-        profile in prop::sample::select(profiles()),
+        (profile, is_cmyk) in prop::sample::select(profiles()),
         overwrites in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
         length in prop::option::of(any::<prop::sample::Index>()),
     ) {
@@ -108,7 +121,7 @@ proptest! {
         if let Some(length) = length {
             profile.truncate(length.index(profile.len()).max(1));
         }
-        let png = with_profile(&quadrants(), ImageFormat::Png, &profile);
-        prop_assert_eq!(input_image(&png, 8).unwrap().rgb().len(), 8 * 8 * 3);
+        let photo = file(&profile, is_cmyk);
+        prop_assert_eq!(input_image(&photo, 8).unwrap().rgb().len(), 8 * 8 * 3);
     }
 }

@@ -1,6 +1,7 @@
 //! Photos in other colour spaces become sRGB.
 
 mod broken;
+mod cmyk;
 mod encoding;
 mod heif;
 mod png_chunks;
