@@ -82,7 +82,8 @@ impl Ingest {
         limits: Limits,
         threads: usize,
     ) -> Self {
-        let made_by = format!("fruitvec {} {}", env!("CARGO_PKG_VERSION"), embedder.engine());
+        // Colour management changed embeddings, so a reader can tell the rows from before.
+        let made_by = format!("fruitvec {} {} icc", env!("CARGO_PKG_VERSION"), embedder.engine());
         let side = embedder.card().input.side;
         Self {
             store,

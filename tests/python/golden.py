@@ -5,24 +5,30 @@ usage: golden.py MODEL.onnx EXPECTED.jsonl
 A line of EXPECTED has a photo's file and our width, height and embedding.
 """
 
+import io
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 SIDE = 128
 MIN_COSINE = 0.9995
+SRGB = ImageCms.createProfile("sRGB")
 
 
 def upright_rgb(file):
-    """Reads a photo, applies its orientation and puts a transparent one on white."""
+    """Reads a photo, applies its orientation and profile, and puts a transparent one on white."""
     image = ImageOps.exif_transpose(Image.open(file))
+    profile = image.info.get("icc_profile")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+        image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    if profile is not None:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        image = ImageCms.profileToProfile(image, profile, SRGB, outputMode="RGB")
     return image.convert("RGB")
 
 

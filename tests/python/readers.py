@@ -151,7 +151,7 @@ def check_embeddings(reader, rows, expected):
         assert_value(reader, row, "last_modified", modified)
         assert_value(reader, row, "date", modified.date())
         assert earliest < row["embedded_at"] < datetime.datetime.now(datetime.UTC), row["embedded_at"]
-        assert re.fullmatch(r"fruitvec \d+\.\d+\.\d+ native [a-z\d]+", row["made_by"]), row["made_by"]
+        assert re.fullmatch(r"fruitvec \d+\.\d+\.\d+ native [a-z\d]+ icc", row["made_by"]), row["made_by"]
         found = np.asarray(row["embedding"], dtype=np.float32)
         assert np.array_equal(found, known["embedding"]), f"{reader}: {row['key']}: the embedding has changed"
     assert {row["key"] for row in rows} == set(expected)

@@ -229,7 +229,7 @@ async fn a_row_has_a_value_in_each_column_of_the_contract() {
     let row = world.current_rows().await.remove(KEY).unwrap();
     assert_eq!((row.photo.bucket.as_str(), row.photo.size_bytes), (PHOTOS, photo(1).len() as u64));
     assert_eq!((row.photo.last_modified, row.width, row.height), (at, 16, 16));
-    assert_eq!(row.made_by, concat!("fruitvec ", env!("CARGO_PKG_VERSION"), " by hand"));
+    assert_eq!(row.made_by, concat!("fruitvec ", env!("CARGO_PKG_VERSION"), " by hand icc"));
     assert_eq!(row.embedding.len(), ToyEmbedder::DIMENSION);
     let since = row.embedded_at - before;
     // Stored times are truncated, so the row may appear slightly older.

@@ -7,13 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fruitvec::contract::model_card::{DEFAULT_MODEL, ModelCard};
-use fruitvec::embed::{self, model_file};
+use fruitvec::embed::{self, Embedder, model_file};
 use fruitvec::image::InputImage;
 use fruitvec::ingest::DeliveryOutcome;
 use serde_json::Value;
 
 use self::script::run;
 use crate::support::sample_table::{Photo, Table, embedder, photos};
+use crate::support::shared::{cosine, files_below};
 use crate::support::world::PHOTOS;
 
 #[tokio::test]
@@ -52,7 +53,44 @@ fn needs_python_embeddings_match_pillow_and_onnxruntime() {
         row["file"] = file.to_str().into();
         expected.push(row);
     }
+    expected.extend(in_other_colour_spaces(folder.path(), &*embedder));
     run("golden.py", &[model.as_ref(), json_lines(folder.path(), &expected).as_ref()]);
+}
+
+/// Writes some of the sample photos in other colour spaces to a folder, and returns their rows.
+///
+/// # Panics
+/// If the embedding of a photo in another RGB space is not that of the original.
+fn in_other_colour_spaces(folder: &Path, embedder: &dyn Embedder) -> Vec<Value> {
+    let sources = folder.join("srgb");
+    let converted = folder.join("converted");
+    for folder in [&sources, &converted] {
+        fs::create_dir(folder).unwrap();
+    }
+    let originals: Vec<_> = photos().into_iter().step_by(29).collect();
+    for (number, photo) in originals.iter().enumerate() {
+        fs::write(sources.join(format!("{number:03}")), &photo.bytes).unwrap();
+    }
+    run("profiles.py", &[converted.as_ref(), sources.as_ref()]);
+    let (mut rows, mut cosines) = (Vec::new(), Vec::new());
+    for file in files_below(&converted) {
+        let key = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let (number, space) = key.split_once('-').unwrap();
+        let original = originals[number.parse::<usize>().unwrap()].embedded(embedder).2;
+        let is_rgb = !matches!(space, "grey.jpg" | "cmyk.jpg");
+        let photo = Photo { key: key.clone(), label: None, bytes: fs::read(&file).unwrap() };
+        if is_rgb {
+            cosines.push((cosine(&photo.embedded(embedder).2, &original), key));
+        }
+        let mut row = photo.expected(embedder);
+        row["file"] = file.to_str().into();
+        rows.push(row);
+    }
+    cosines.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (lowest, median) = (&cosines[0], cosines[cosines.len() / 2].0);
+    println!("{} photos in other RGB spaces, lowest cosine {lowest:?}, median {median}", cosines.len());
+    assert!(lowest.0 >= 0.995 && median >= 0.999, "{lowest:?}, median {median}");
+    rows
 }
 
 /// The table has overwritten, corrupt, deleted and redelivered photos, like one that has been in
