@@ -9,7 +9,8 @@ use image::{ColorType, DynamicImage, ImageFormat};
 
 use super::boundaries::repair_png;
 use super::target::Target;
-use crate::support::world::encode;
+#[cfg(target_os = "linux")]
+use crate::support::process_memory::{alone, reset_peak, resident};
 
 fn embedded(bytes: &[u8]) -> Result<Vec<u8>, Rejection> {
     let limits = Limits { bytes: 4 << 20, pixels: 1 << 18, decoded_bytes: 8 << 20, ..Limits::default() };
@@ -56,42 +57,75 @@ fn painted(format: ImageFormat, colors: &[ColorType]) -> Vec<Vec<u8>> {
     encoded.collect()
 }
 
-#[test]
-fn edited_jpegs_are_embedded_or_rejected() {
+fn jpegs() -> Vec<Vec<u8>> {
     let mut seeds = painted(ImageFormat::Jpeg, &[ColorType::Rgb8, ColorType::L8]);
     seeds.push(include_bytes!("../../photos/progressive.jpg").to_vec());
     seeds.push(include_bytes!("../../photos/cmyk.jpg").to_vec());
-    fuzz("jpeg", 400, seeds);
+    seeds
 }
 
-#[test]
-fn edited_pngs_are_embedded_or_rejected() {
+fn pngs() -> Vec<Vec<u8>> {
     let colors = [ColorType::Rgb8, ColorType::La8, ColorType::Rgba8, ColorType::L16, ColorType::Rgb16];
     let mut seeds = painted(ImageFormat::Png, &colors);
     seeds.push(include_bytes!("../../photos/palette.png").to_vec());
     seeds.push(include_bytes!("../../photos/one_bit.png").to_vec());
-    fuzz("png", 400, seeds);
+    seeds
 }
 
-#[test]
-fn edited_tiffs_are_embedded_or_rejected() {
+fn tiffs() -> Vec<Vec<u8>> {
     let mut seeds = painted(ImageFormat::Tiff, &[ColorType::Rgb8, ColorType::L8, ColorType::Rgba8]);
     seeds.push(include_bytes!("../../photos/cmyk.tif").to_vec());
     seeds.push(include_bytes!("../../photos/one_bit.tif").to_vec());
-    fuzz("tiff", 400, seeds);
+    seeds
 }
 
-#[test]
-fn edited_images_of_other_formats_are_embedded_or_rejected() {
-    let photo = encode(&paint(KINDS[0], 1, 40), ImageFormat::Jpeg);
-    let seeds = vec![
+fn other_formats() -> Vec<Vec<u8>> {
+    vec![
         include_bytes!("../../photos/lossy.webp").to_vec(),
         include_bytes!("../../photos/palette.bmp").to_vec(),
         gif(),
         b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec(),
-        photo,
-    ];
-    fuzz("other-formats", 400, seeds);
+    ]
+}
+
+#[test]
+fn edited_jpegs_are_embedded_or_rejected() {
+    fuzz("jpeg", 400, jpegs());
+}
+
+#[test]
+fn edited_pngs_are_embedded_or_rejected() {
+    fuzz("png", 400, pngs());
+}
+
+#[test]
+fn edited_tiffs_are_embedded_or_rejected() {
+    fuzz("tiff", 400, tiffs());
+}
+
+#[test]
+fn edited_images_of_other_formats_are_embedded_or_rejected() {
+    fuzz("other-formats", 400, other_formats());
+}
+
+/// The limit on memory is 8 MiB. This is twice as much, because the heap grows in larger steps.
+#[cfg(target_os = "linux")]
+const MAX_GROWTH: u64 = 16 << 20;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn edited_images_take_no_more_memory_than_the_limit() {
+    if !alone("fuzz::images::edited_images_take_no_more_memory_than_the_limit") {
+        return;
+    }
+    let seeds = [jpegs(), pngs(), tiffs(), other_formats()].into_iter().flatten().collect();
+    Target { name: "image-memory", cases: 400, seeds, repair: repair_png }.run(|bytes| {
+        reset_peak();
+        let (before, _) = resident();
+        _ = embedded(bytes);
+        let growth = resident().1.saturating_sub(before);
+        assert!(growth <= MAX_GROWTH, "{growth} bytes");
+    });
 }
 
 /// A GIF of two frames of one pixel, written by hand because no encoder is a dependency.

@@ -22,7 +22,7 @@ fn edited_models_are_loaded_or_refused() {
     let mut card = ModelCard::find(DEFAULT_MODEL, None).unwrap();
     card.file.name = "edited.onnx".into();
     (card.input.side, card.dimension) = (SIDE, DIMENSION);
-    Target { name: "model", cases: 300, seeds, repair: |_| () }.run(|bytes| {
+    Target { name: "model", cases: 200, seeds, repair: |_| () }.run(|bytes| {
         fs::write(folder.path().join("edited.onnx"), bytes).unwrap();
         let sha256 = hex::encode(digest(&SHA256, bytes));
         let file = fruitvec::contract::model_card::ModelFile { sha256, ..card.file.clone() };
