@@ -26,6 +26,13 @@ pub(super) fn boundaries(bytes: &[u8]) -> Vec<usize> {
             // The data of a scan follow its header, so the scan is the last chunk.
             (marker != 0xDA).then(|| 2 + (usize::from(high) << 8 | usize::from(low)))
         }),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => push_while(0, &|at| match bytes.get(at + 4..at + 8)? {
+            // Boxes that begin with a header and then contain boxes.
+            b"meta" => Some(12),
+            b"iinf" => Some(14),
+            b"iprp" | b"ipco" => Some(8),
+            _ => number(at, true),
+        }),
         [b'P', b'A', b'R', b'1', ..] => {
             let footer =
                 bytes.len().checked_sub(8).and_then(|at| (bytes.len() - 8).checked_sub(number(at, false)?));

@@ -58,7 +58,7 @@ fn read(bytes: &[u8]) -> Vec<Error> {
 fn edited_parts_are_read_or_refused() {
     let seeds = vec![part(1), part(40)];
     seeds.iter().for_each(|seed| assert!(read(seed).is_empty()));
-    Target { name: "part", cases: 1_000, seeds, repair: |_| () }.run(|bytes| {
+    Target { name: "part", cases: 3_000, seeds, repair: |_| () }.run(|bytes| {
         for error in read(bytes) {
             assert!(matches!(error, Error::Schema { .. }), "{error}");
         }

@@ -88,7 +88,7 @@ fn edited_records_are_parsed_or_refused() {
     });
 }
 
-/// Returns whether a text is a record of any kind. Such a record is written and read back unchanged.
+/// Returns whether a text is a record of any kind. Such a record can be written and read back.
 fn is_a_record(text: &str) -> bool {
     [
         is_read_back::<Reject>(text),
