@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::io;
+use std::io::{self, Cursor};
 
-use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader};
+use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
+use super::blend::over_white;
 use super::header::Header;
 use super::raster::{Raster, pack};
-use super::tiff::{ChunkReader, Chunks};
 use super::{format, heif, plain_words, tiff, webp};
 use fruitvec_core::contract::limits::Limits;
 use fruitvec_core::rejection::{RejectCode, Rejection};
@@ -19,7 +19,7 @@ const METADATA_BYTES: u64 = 4 << 20;
 /// Reads the size as stored and the memory of any image but a JPEG.
 pub(crate) fn read_header(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Header, Rejection> {
     match format {
-        ImageFormat::Tiff => tiff::check(bytes)?,
+        ImageFormat::Tiff => return tiff::read_header(bytes),
         ImageFormat::WebP => check_riff_length(bytes)?,
         _ => {}
     }
@@ -34,6 +34,9 @@ pub(crate) fn read_header(bytes: &[u8], format: ImageFormat, limits: &Limits) ->
 
 /// Decodes any image but a JPEG. `header` is the size as stored.
 pub(crate) fn decode(bytes: &[u8], format: ImageFormat, header: &Header) -> Result<Raster, Rejection> {
+    if format == ImageFormat::Tiff {
+        return tiff::decode(bytes);
+    }
     if format == format::HEIF {
         return heif::Photo::read(bytes)?.decode();
     }
@@ -74,8 +77,7 @@ fn open(bytes: &[u8], format: ImageFormat, allowance: u64) -> Result<impl ImageD
         ImageFormat::Png => METADATA_BYTES + 2 * bytes.len() as u64,
         _ => allowance,
     });
-    let chunks = if format == ImageFormat::Tiff { Chunks::read(bytes)? } else { Chunks::default() };
-    let mut reader = ImageReader::with_format(ChunkReader::new(bytes, chunks), format);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     reader.into_decoder().map_err(|error| rejection(format, &error))
 }
@@ -87,12 +89,6 @@ fn working_bytes_per_pixel(decoder: &impl ImageDecoder, bytes: &[u8], format: Im
     match format {
         // One byte for palette indices, and four for a frame smaller than the screen.
         ImageFormat::Gif => 5,
-        // The image in its stored layout. CMYK has one sample more than the RGB that it becomes.
-        ImageFormat::Tiff => match decoder.original_color_type() {
-            ExtendedColorType::Cmyk8 => 4,
-            ExtendedColorType::Cmyk16 => 8,
-            _ => u64::from(decoder.color_type().bytes_per_pixel()),
-        },
         ImageFormat::WebP => match (bytes.get(12..16), bytes.get(20)) {
             // Luma, and chroma at half the resolution.
             (Some(b"VP8 "), _) => 2,
@@ -141,32 +137,14 @@ fn to_eight_bits(samples: &mut Vec<u8>, color: ColorType) -> Result<u32, Rejecti
         ColorType::Rgba16 => pack(samples, |[r0, r1, g0, g1, b0, b1, a0, a1]| {
             [[r0, r1], [g0, g1], [b0, b1]].map(|c| over_white(upper(c), upper([a0, a1])))
         }),
-        ColorType::Rgb32F => pack(samples, |rgb: [u8; 12]| [0, 4, 8].map(|at| unit_to_byte(&rgb, at))),
-        ColorType::Rgba32F => pack(samples, |rgba: [u8; 16]| {
-            [0, 4, 8].map(|at| over_white(unit_to_byte(&rgba, at), unit_to_byte(&rgba, 12)))
-        }),
         _ => return Err(format::unsupported("an image with samples of this kind")),
     }
     Ok(if color.has_color() { 3 } else { 1 })
 }
 
-/// Returns (c·a + 255·(255 − a)) / 255, rounded to the nearest integer.
-fn over_white(sample: u8, alpha: u8) -> u8 {
-    // Exact division by 255 without a division, for every sum of this form.
-    let sum = u32::from(sample) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 128;
-    ((sum + (sum >> 8)) >> 8) as u8
-}
-
 /// Returns the upper byte of a 16-bit sample, which decoders return in native byte order.
 fn upper(sample: [u8; 2]) -> u8 {
     (u16::from_ne_bytes(sample) >> 8) as u8
-}
-
-/// Converts the floating-point sample at a byte offset from the range 0 to 1 to 8 bits.
-fn unit_to_byte(pixel: &[u8], at: usize) -> u8 {
-    let sample = pixel[at..].first_chunk().map_or(0.0, |bytes| f32::from_ne_bytes(*bytes));
-    // The cast saturates, and turns NaN into 0.
-    (sample * 255.0).round() as u8
 }
 
 /// Turns a decoder's error into a rejection.
@@ -213,24 +191,6 @@ fn is_truncation(error: &ImageError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blending_over_white_is_rounded_to_the_nearest_integer() {
-        for (sample, alpha) in (0..=255).flat_map(|sample| (0..=255).map(move |alpha| (sample, alpha))) {
-            let (c, a) = (f64::from(sample), f64::from(alpha));
-            let exact = (c * a + 255.0 * (255.0 - a)) / 255.0;
-            assert_eq!(over_white(sample, alpha), exact.round() as u8, "{sample}, {alpha}");
-        }
-    }
-
-    #[test]
-    fn floating_point_samples_saturate() {
-        for (sample, byte) in
-            [(0.0_f32, 0), (0.5, 128), (1.0, 255), (-1.0, 0), (2.0, 255), (f32::INFINITY, 255), (f32::NAN, 0)]
-        {
-            assert_eq!(unit_to_byte(&sample.to_ne_bytes(), 0), byte, "{sample}");
-        }
-    }
 
     #[test]
     fn a_webp_may_lack_its_last_padding_byte() {

@@ -15,6 +15,7 @@
 //! blended over white. An image with a colour profile matches Pillow's conversion to sRGB by
 //! `ImageCms`.
 
+mod blend;
 mod catch_panic;
 mod colour;
 mod decode;

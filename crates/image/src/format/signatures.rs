@@ -13,6 +13,8 @@ const SUPPORTED: &[(&[u8], ImageFormat)] = &[
     (b"GIF89a", ImageFormat::Gif),
     (b"II*\0", ImageFormat::Tiff),
     (b"MM\0*", ImageFormat::Tiff),
+    (b"II+\0", ImageFormat::Tiff),
+    (b"MM\0+", ImageFormat::Tiff),
 ];
 
 /// The signatures of unsupported image formats.
@@ -29,8 +31,6 @@ const UNSUPPORTED: &[(&[u8], &str)] = &[
     (b"farbfeld", "farbfeld"),
     (b"#?RADIANCE", "Radiance (HDR)"),
     (b"\x76\x2F\x31\x01", "OpenEXR"),
-    (b"II+\0", "BigTIFF"),
-    (b"MM\0+", "BigTIFF"),
     (b"FUJIFILMCCD-RAW", "Fujifilm raw (RAF)"),
     (b"IIRO", "Olympus raw (ORF)"),
     (b"IIRS", "Olympus raw (ORF)"),

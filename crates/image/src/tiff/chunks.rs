@@ -1,166 +1,124 @@
-//! Bounds the work on the strips and tiles of a TIFF.
+//! Finds the bytes of each strip or tile, and bounds their number and overlap.
 //!
-//! A strip or tile has an offset and a byte count. A small file can point thousands of them at one
-//! long stream that produces no pixels, such as clear codes or empty blocks, and would cost strips
-//! × stream length. The byte counts of such a file add up to far more than its size, so it is
-//! rejected before it is decoded. The decoder does not end a deflate stream at its byte count, so
-//! [`ChunkReader`] does.
+//! A small file can point thousands of chunks at one long stream that produces no pixels, and would
+//! cost chunks × stream length. The byte counts of such a file add up to far more than its size, so
+//! it is rejected before it is decoded.
 
-use std::collections::HashMap;
-use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
+use super::compression::Compression;
+use super::directory::{Directory, Numbers};
+use super::layout::Layout;
+use super::refuse::{corrupt, too_large, truncated};
+use fruitvec_core::rejection::Rejection;
 
-use tiff::decoder::Decoder;
-use tiff::tags::Tag;
-
-use fruitvec_core::rejection::{RejectCode, Rejection};
-
-/// The value of [`Tag::Compression`] for uncompressed pixels. Their cost is bounded by the size of
-/// the image, whatever the byte counts are.
-const UNCOMPRESSED: u16 = 1;
 /// How often the file's size fits into the sum of the byte counts at most. An intact file has its
 /// chunks side by side, so the sum is at most 1.
 const MAX_OVERLAP: u64 = 2;
 /// Allows for the byte counts of tiny files, some of which writers round up.
 const TOLERANCE: u64 = 64 << 10;
+/// The limit on chunks: as many as rows of the highest image in four planes, or as tiles of the
+/// smallest size in the largest image.
+const MAX_CHUNKS: u64 = 4 * 65_536;
+/// The limit on chunks that are JPEGs, whose headers cost far more than those of other streams. The
+/// largest image has fewer tiles of 48 × 48 pixels.
+const MAX_JPEGS: u64 = 32_768;
 
-/// The byte count of each compressed strip or tile, by offset.
-#[derive(Debug, Default)]
-pub(crate) struct Chunks(HashMap<u64, u64>);
+/// The positions of the chunks in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunks<'a> {
+    offsets: Numbers<'a>,
+    counts: Option<Numbers<'a>>,
+    file_bytes: usize,
+    compression: Compression,
+}
 
-impl Chunks {
-    /// Reads the offsets and byte counts of the first image.
-    ///
-    /// Returns no chunks for a file that can't be parsed. The decoder rejects it with a better
-    /// message.
+impl<'a> Chunks<'a> {
+    /// Reads the offsets and byte counts.
     ///
     /// # Errors
-    /// `Corrupt` if there are too many chunks, or if they overlap.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
-        let Ok(mut decoder) = Decoder::new(Cursor::new(bytes)) else { return Ok(Self::default()) };
-        let compression = decoder.find_tag_unsigned(Tag::Compression);
-        if matches!(compression, Ok(None | Some(UNCOMPRESSED)) | Err(_)) {
-            return Ok(Self::default());
-        }
-        let mut values = |strips, tiles| match decoder.find_tag_unsigned_vec(strips) {
-            Ok(None) => decoder.find_tag_unsigned_vec(tiles),
-            values => values,
+    /// `Corrupt` if chunks are missing, overlap, or are smaller than any writer makes them.
+    pub(super) fn read(bytes: &[u8], tags: &Directory<'a>, layout: &Layout) -> Result<Self, Rejection> {
+        let list = |strips, tiles| match tags.numbers(if layout.is_tiled { tiles } else { strips })? {
+            None => tags.numbers(if layout.is_tiled { strips } else { tiles }),
+            found => Ok(found),
         };
-        // The decoder refuses lists above its limit of a megabyte, which is more than an image of
-        // 64 megapixels has tiles of the smallest size.
-        let (Ok(offsets), Ok(counts)) =
-            (values(Tag::StripOffsets, Tag::TileOffsets), values(Tag::StripByteCounts, Tag::TileByteCounts))
-        else {
-            let message = "the TIFF has too many strips or tiles, or their list is damaged; export it again";
-            return Err(Rejection::new(RejectCode::Corrupt, message));
+        let Some(offsets) = list(273, 324)? else {
+            return Err(corrupt("it doesn't say where its pixels are"));
         };
-        Self::check(&offsets.unwrap_or_default(), &counts.unwrap_or_default(), bytes.len() as u64)
+        let compression = layout.compression;
+        let chunks = Self { offsets, counts: list(279, 325)?, file_bytes: bytes.len(), compression };
+        let (across, down) = layout.chunks();
+        let planes = if layout.planar { layout.samples } else { 1 };
+        chunks.check(u64::from(across) * u64::from(down) * planes as u64)?;
+        Ok(chunks)
     }
 
-    fn check(offsets: &[u64], counts: &[u64], file_bytes: u64) -> Result<Self, Rejection> {
-        let declared = counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+    fn check(&self, needed: u64) -> Result<(), Rejection> {
+        let limit = if self.compression == Compression::Jpeg { MAX_JPEGS } else { MAX_CHUNKS };
+        if needed > limit {
+            return Err(too_large(&format!("{needed} strips or tiles, above the limit of {limit}")));
+        }
+        if (self.offsets.len() as u64) < needed {
+            let listed = self.offsets.len();
+            return Err(corrupt(&format!("it lists {listed} of the {needed} strips or tiles of its size")));
+        }
+        // The cost of uncompressed pixels is bounded by their number, whatever the counts are.
+        let Some(counts) = self.counts.filter(|_| self.compression != Compression::None) else {
+            return Ok(());
+        };
+        let declared = counts.iter().take(needed as usize).fold(0, u64::saturating_add);
+        let file_bytes = self.file_bytes as u64;
         if declared > file_bytes.saturating_mul(MAX_OVERLAP).saturating_add(TOLERANCE) {
-            let message = format!(
-                "the TIFF declares {declared} bytes in {} strips or tiles, but the file has {file_bytes}; \
-                 export it again",
-                counts.len()
-            );
-            return Err(Rejection::new(RejectCode::Corrupt, message));
+            return Err(corrupt(&format!(
+                "it declares {declared} bytes in {needed} strips or tiles, but has {file_bytes}"
+            )));
         }
-        let mut chunks = HashMap::new();
-        for (offset, count) in offsets.iter().zip(counts) {
-            // Of chunks at one offset the smallest count applies. With another, one long chunk
-            // would lend its count to thousands of short ones, past the check of the sum.
-            chunks.entry(*offset).and_modify(|known: &mut u64| *known = *count.min(known)).or_insert(*count);
+        Ok(())
+    }
+
+    /// Returns the bytes of a chunk from those of the file.
+    pub(super) fn bytes<'b>(&self, file: &'b [u8], index: usize) -> Result<&'b [u8], Rejection> {
+        let part = || truncated(self.file_bytes, &format!("the end of strip or tile {index}"));
+        let offset = usize::try_from(self.offsets.get(index).unwrap_or(u64::MAX)).map_err(|_| part())?;
+        let rest = file.get(offset..).ok_or_else(part)?;
+        if self.compression == Compression::None {
+            return Ok(rest);
         }
-        Ok(Self(chunks))
-    }
-}
-
-/// A reader that ends each strip or tile after its byte count.
-#[derive(Debug)]
-pub(crate) struct ChunkReader<'a> {
-    bytes: Cursor<&'a [u8]>,
-    chunks: Chunks,
-    /// Bytes that may be read before the next seek.
-    left: u64,
-}
-
-impl<'a> ChunkReader<'a> {
-    pub(crate) fn new(bytes: &'a [u8], chunks: Chunks) -> Self {
-        Self { bytes: Cursor::new(bytes), chunks, left: u64::MAX }
-    }
-
-    fn take(&mut self, count: usize) {
-        self.left = self.left.saturating_sub(count as u64);
-    }
-}
-
-impl Read for ChunkReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let count = self.bytes.read(&mut buffer[..length])?;
-        self.take(count);
-        Ok(count)
-    }
-}
-
-impl BufRead for ChunkReader<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let bytes = self.bytes.fill_buf()?;
-        let length = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        Ok(&bytes[..length])
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.bytes.consume(count);
-        self.take(count);
-    }
-}
-
-impl Seek for ChunkReader<'_> {
-    fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
-        let position = self.bytes.seek(target)?;
-        // The decoder seeks to the start of each chunk. Asking for the position is no such seek.
-        if target != SeekFrom::Current(0) {
-            self.left = self.chunks.0.get(&position).copied().unwrap_or(u64::MAX);
+        let count = self.counts.and_then(|counts| counts.get(index));
+        // Some writers omit the counts, or set them to 0. Only one chunk then has a known end.
+        match count.filter(|count| *count > 0 || self.offsets.len() > 1) {
+            Some(count) => {
+                let count = usize::try_from(count).map_err(|_| part())?;
+                rest.get(..count).ok_or_else(part)
+            }
+            None if self.offsets.len() == 1 => Ok(rest),
+            None => Err(corrupt("it doesn't say how long its strips are")),
         }
-        Ok(position)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tiff::tests::builder::{Field, Tiff};
+    use fruitvec_core::rejection::RejectCode;
+
+    fn check(counts: &[u32], needed: u64, file_bytes: usize) -> Result<(), Rejection> {
+        let bytes = Tiff::little().with(273, Field::Long(counts)).with(279, Field::Long(counts)).bytes();
+        let tags = Directory::read(&bytes).unwrap();
+        let numbers = |tag| tags.numbers(tag).unwrap();
+        let (offsets, counts) = (numbers(273).unwrap(), numbers(279));
+        Chunks { offsets, counts, file_bytes, compression: Compression::Lzw }.check(needed)
+    }
 
     #[test]
     fn chunks_side_by_side_pass_and_overlapping_ones_are_rejected() {
-        let (side_by_side, overlapping) = ([1000; 100], [100_000; 100]);
-        assert_eq!(Chunks::check(&[8; 100], &side_by_side, 100_008).unwrap().0.len(), 1);
-        let rejection = Chunks::check(&[8; 100], &overlapping, 100_008).unwrap_err();
+        check(&[1000; 100], 100, 100_008).unwrap();
+        let rejection = check(&[100_000; 100], 100, 100_008).unwrap_err();
         assert_eq!(rejection.code, RejectCode::Corrupt);
         assert!(rejection.message.contains("10000000 bytes in 100 strips"), "{rejection}");
-        assert!(Chunks::check(&[8; 2], &[u64::MAX; 2], 10).is_err(), "the sum must not wrap");
-    }
-
-    /// The sum of the counts is small here, so only the bound on each chunk limits the work.
-    #[test]
-    fn one_long_chunk_does_not_lengthen_others_at_its_offset() {
-        for counts in [[12, 12, 100_000], [100_000, 12, 12]] {
-            assert_eq!(Chunks::check(&[8; 3], &counts, 100_008).unwrap().0, [(8, 12)].into());
-        }
-    }
-
-    #[test]
-    fn a_chunk_ends_after_its_byte_count_and_other_parts_do_not() {
-        let bytes: Vec<u8> = (0..100).collect();
-        let mut reader = ChunkReader::new(&bytes, Chunks([(10, 5)].into()));
-        let mut all = Vec::new();
-        reader.seek(SeekFrom::Start(10)).unwrap();
-        assert_eq!(reader.stream_position().unwrap(), 10);
-        reader.read_to_end(&mut all).unwrap();
-        assert_eq!(all, [10, 11, 12, 13, 14]);
-        assert!(reader.fill_buf().unwrap().is_empty());
-        reader.seek(SeekFrom::Start(9)).unwrap();
-        assert_eq!(reader.fill_buf().unwrap().len(), 91);
+        // Only chunks that belong to the image count.
+        check(&[100_000; 100], 1, 100_008).unwrap();
+        assert_eq!(check(&[1000; 99], 100, 100_008).unwrap_err().code, RejectCode::Corrupt);
+        assert_eq!(check(&[1], 4_000_000, 100).unwrap_err().code, RejectCode::DecodedTooLarge);
     }
 }

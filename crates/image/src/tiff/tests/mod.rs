@@ -1,0 +1,6 @@
+//! Tests that write TIFFs.
+
+pub(super) mod builder;
+mod colours;
+mod layouts;
+mod refusals;
