@@ -24,7 +24,7 @@ pub(super) fn profile(bytes: &[u8]) -> Option<Vec<u8>> {
     let length: usize = parts.iter().map(|(.., part)| part.len()).sum();
     let is_complete = !parts.is_empty() && parts.iter().enumerate().all(is_next);
     (is_complete && length <= MAX_PROFILE_BYTES)
-        .then(|| parts.iter().flat_map(|(.., part)| *part).copied().collect())
+        .then(|| parts.iter().map(|(.., part)| *part).collect::<Vec<_>>().concat())
 }
 
 /// The segments before the first scan, each with its marker and payload.
