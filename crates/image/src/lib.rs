@@ -21,6 +21,7 @@ mod colour;
 mod decode;
 #[cfg(debug_assertions)]
 mod fault_injection;
+mod fidelity;
 mod format;
 mod header;
 mod heif;

@@ -8,8 +8,10 @@ use super::catch_panic::catch_panic;
 use super::fault_injection;
 use super::header::Header;
 use super::input_image::InputImage;
+use super::raster::Raster;
+use super::resize::Square;
 use super::scale::Scale;
-use super::{colour, decode, format, heif, jpeg, orientation, resize};
+use super::{colour, decode, fidelity, format, heif, jpeg, orientation, resize};
 use fruitvec_core::contract::limits::{Limits, strip};
 use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 use fruitvec_core::rejection::Rejection;
@@ -77,14 +79,25 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     /// `DecodedTooLarge` if a JPEG takes more memory at its scale than the limits allow.
     pub fn memory(&self, side: u32, fit: ResizeMode) -> Result<u64, Rejection> {
         let Header { width, height, decoded_bytes } = self.stored_header();
+        let Some(jpeg) = &self.metadata.jpeg else {
+            return Ok(decoded_bytes + strip(side, height));
+        };
         let scale = self.scale(side, fit);
-        let decoded = self.metadata.jpeg.as_ref().map_or(decoded_bytes, |jpeg| jpeg.memory(scale));
-        if let Some(jpeg) = &self.metadata.jpeg {
-            self.limits.check_memory((width, height), decoded, jpeg.remedy_for_memory())?;
-        }
+        self.limits.check_memory((width, height), jpeg.memory(scale), jpeg.remedy_for_memory())?;
         // A strip of CMYK has a fourth channel.
-        let samples = self.metadata.jpeg.as_ref().map_or(3, |jpeg| jpeg.samples_per_pixel().max(3));
-        Ok(decoded + strip(side, scale.apply(height)) / 3 * samples)
+        let strip = |height| strip(side, height) / 3 * jpeg.samples_per_pixel().max(3);
+        let scaled = jpeg.memory(scale) + strip(scale.apply(height));
+        Ok(if self.may_be_decoded_again(scale) {
+            scaled.max(jpeg.memory_in_strips(Scale::FULL, fidelity::ROWS) + strip(height))
+        } else {
+            scaled
+        })
+    }
+
+    /// Returns whether a JPEG that was decoded at a scale may have to be decoded at full size, too.
+    fn may_be_decoded_again(&self, scale: Scale) -> bool {
+        let Header { width, height, .. } = self.metadata.header;
+        scale != Scale::FULL && fidelity::may_have_patterns(self.bytes.as_ref().len(), width, height)
     }
 
     /// Returns the scale at which the image is decoded.
@@ -103,20 +116,30 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
             #[cfg(debug_assertions)]
             fault_injection::maybe_fail(self.bytes.as_ref());
             self.memory(side, fit)?;
+            let (bytes, format, square) =
+                (self.bytes.as_ref(), self.metadata.format, Square { side, fit, filter });
             let (header, scale) = (self.stored_header(), self.scale(side, fit));
-            let (bytes, format) = (self.bytes.as_ref(), self.metadata.format);
             let mut raster = match &self.metadata.jpeg {
                 Some(outline) => jpeg::decode(bytes, outline, scale)?,
                 None => decode::decode(bytes, format, &header)?,
             };
             let conversion = colour::conversion(bytes, format, raster.channels);
-            if conversion.is_none() && raster.channels == 4 {
-                colour::cmyk_to_rgb(&mut raster);
-            }
+            let prepare = |raster: &mut Raster| {
+                if conversion.is_none() && raster.channels == 4 {
+                    colour::cmyk_to_rgb(raster);
+                }
+            };
+            prepare(&mut raster);
             let extent = (scale.apply_exactly(header.width), scale.apply_exactly(header.height));
-            let square = resize::to_square(raster, extent, side, fit, filter)?;
+            let mut resized = resize::to_square(raster, extent, square)?;
+            if let Some(outline) = &self.metadata.jpeg
+                && self.may_be_decoded_again(scale)
+                && fidelity::is_nearly_grey(&resized)
+            {
+                resized = fidelity::square_in_full(bytes, outline, square, prepare)?;
+            }
             // Converting the small square is cheap.
-            let rgb = colour::to_srgb(square, conversion.as_deref());
+            let rgb = colour::to_srgb(resized, conversion.as_deref());
             // Turning the small square is cheap. It gives the same result as turning the image
             // first, because both fits keep the centre in place.
             resize::upright(side, rgb, self.metadata.orientation)

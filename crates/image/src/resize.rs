@@ -12,35 +12,45 @@ use super::raster::Raster;
 use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 use fruitvec_core::rejection::{RejectCode, Rejection};
 
+/// How an image becomes a square.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Square {
+    pub(crate) side: u32,
+    pub(crate) fit: ResizeMode,
+    pub(crate) filter: Filter,
+}
+
 /// Resizes an image to a square. An image that already has that size is returned unchanged.
 ///
 /// `extent` is the width and height of the image inside the raster. After scaled decoding it can be
 /// a fraction smaller than the raster, whose last row and column then show the image only in part.
-pub(crate) fn to_square(
-    raster: Raster,
-    extent: (f64, f64),
-    side: u32,
-    fit: ResizeMode,
-    filter: Filter,
-) -> Result<Raster, Rejection> {
-    let Raster { width, height, channels, samples } = raster;
-    let pixels = match channels {
-        // A greyscale image is resized as one channel, which is a third of the work.
-        1 => PixelType::U8,
-        // CMYK.
-        4 => PixelType::U8x4,
-        _ => PixelType::U8x3,
-    };
-    let [left, top, box_width, box_height] = source_box(extent, side, fit);
-    let algorithm = ResizeOptions::new().use_alpha(false).resize_alg(ResizeAlg::Convolution(kernel(filter)));
+pub(crate) fn to_square(raster: Raster, extent: (f64, f64), square: Square) -> Result<Raster, Rejection> {
     // Pillow resizes horizontally, then vertically, and rounds to 8 bits after each. In one call,
     // the resizer would start vertically. Where the kernel overshoots at a hard edge, the results
     // would differ by up to 30 levels.
-    let horizontal = algorithm.crop(left, 0.0, box_width, f64::from(height));
-    let samples = resize(samples, (width, height), (side, height), pixels, &horizontal)?;
-    let vertical = algorithm.crop(0.0, top, f64::from(side), box_height);
-    let samples = resize(samples, (side, height), (side, side), pixels, &vertical)?;
-    Ok(Raster { width: side, height: side, channels, samples })
+    vertically(horizontally(raster, extent, square)?, extent, square)
+}
+
+/// Resizes rows of an image of this extent to the width of the square.
+pub(crate) fn horizontally(raster: Raster, extent: (f64, f64), square: Square) -> Result<Raster, Rejection> {
+    let Raster { width, height, channels, samples } = raster;
+    let [left, _, box_width, _] = source_box(extent, square);
+    let options = options(square.filter).crop(left, 0.0, box_width, f64::from(height));
+    let samples = resize(samples, (width, height), (square.side, height), channels, &options)?;
+    Ok(Raster { width: square.side, height, channels, samples })
+}
+
+/// Resizes an image of this extent, which already has the width of the square, to its height.
+pub(crate) fn vertically(raster: Raster, extent: (f64, f64), square: Square) -> Result<Raster, Rejection> {
+    let Raster { width, height, channels, samples } = raster;
+    let [_, top, _, box_height] = source_box(extent, square);
+    let options = options(square.filter).crop(0.0, top, f64::from(width), box_height);
+    let samples = resize(samples, (width, height), (width, square.side), channels, &options)?;
+    Ok(Raster { width, height: square.side, channels, samples })
+}
+
+fn options(filter: Filter) -> ResizeOptions {
+    ResizeOptions::new().use_alpha(false).resize_alg(ResizeAlg::Convolution(kernel(filter)))
 }
 
 /// Resizes in one direction. Returns the samples unchanged if the size stays the same and nothing
@@ -49,7 +59,7 @@ fn resize(
     samples: Vec<u8>,
     from: (u32, u32),
     to: (u32, u32),
-    pixels: PixelType,
+    channels: u32,
     options: &ResizeOptions,
 ) -> Result<Vec<u8>, Rejection> {
     let is_whole = match options.cropping {
@@ -59,6 +69,13 @@ fn resize(
     if from == to && is_whole {
         return Ok(samples);
     }
+    let pixels = match channels {
+        // A greyscale image is resized as one channel, which is a third of the work.
+        1 => PixelType::U8,
+        // CMYK.
+        4 => PixelType::U8x4,
+        _ => PixelType::U8x3,
+    };
     let source = ImageRef::new(from.0, from.1, &samples, pixels).map_err(failed)?;
     let mut target = Image::new(to.0, to.1, pixels);
     Resizer::new().resize(&source, &mut target, options).map_err(failed)?;
@@ -86,7 +103,7 @@ pub(crate) fn upright(side: u32, rgb: Vec<u8>, orientation: Orientation) -> Resu
 ///
 /// Scaling and cropping are one step. The kernel reaches beyond the box, as if the whole image had
 /// been scaled.
-fn source_box((width, height): (f64, f64), side: u32, fit: ResizeMode) -> [f64; 4] {
+fn source_box((width, height): (f64, f64), Square { side, fit, .. }: Square) -> [f64; 4] {
     match fit {
         ResizeMode::Stretch => [0.0, 0.0, width, height],
         ResizeMode::Crop { shorter_side } => {
@@ -118,12 +135,16 @@ mod tests {
 
     #[test]
     fn stretch_takes_the_whole_image() {
-        assert_eq!(source_box((400.0, 300.0), 224, ResizeMode::Stretch), [0.0, 0.0, 400.0, 300.0]);
+        let square = Square { side: 224, fit: ResizeMode::Stretch, filter: Filter::Bicubic };
+        assert_eq!(source_box((400.0, 300.0), square), [0.0, 0.0, 400.0, 300.0]);
     }
 
     #[test]
     fn a_crop_takes_a_centred_square() {
-        let crop = |shorter_side| source_box((400.0, 300.0), 224, ResizeMode::Crop { shorter_side });
+        let crop = |shorter_side| {
+            let fit = ResizeMode::Crop { shorter_side };
+            source_box((400.0, 300.0), Square { side: 224, fit, filter: Filter::Bicubic })
+        };
         assert_eq!(crop(224), [50.0, 0.0, 300.0, 300.0]);
         assert_eq!(crop(448), [125.0, 75.0, 150.0, 150.0]);
         assert_eq!(crop(0), crop(224));

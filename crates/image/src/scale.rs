@@ -1,10 +1,16 @@
 //! Chooses the scale at which a JPEG is decoded.
 //!
 //! The decoder can turn each 2 × 2, 4 × 4 or 8 × 8 pixels of a block into one, from the block's
-//! low-frequency coefficients. That skips most of the work on a photo from a phone. The scaled
-//! image is at least twice as large as the resized one, so the resampling filter still matters.
+//! low-frequency coefficients. That skips most of the work on a photo from a phone. Each of these
+//! pixels is a plain average. The more of them the resampling filter weighs, the less that matters.
 
 use fruitvec_core::contract::model_card::ResizeMode;
+
+/// The ratio of the scaled image to the resized one, at least.
+///
+/// Of 192 photos from cameras, 45 had a cosine below 0.9995 to the embedding of the full image with
+/// a ratio of 2, 3 with a ratio of 3, and none with a ratio of 4.
+const MARGIN: u64 = 4;
 
 /// A scale in eighths: 8 is full size, 1 is one eighth of the width and height.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,14 +20,15 @@ impl Scale {
     /// Full size.
     pub(crate) const FULL: Self = Self(8);
 
-    /// Returns the smallest scale at which the shorter side is at least twice its size after
-    /// resizing.
+    /// Returns the smallest scale at which the shorter side is at least [`MARGIN`] times its size
+    /// after resizing.
     pub(crate) fn choose(width: u32, height: u32, side: u32, fit: ResizeMode) -> Self {
         let resized = match fit {
             ResizeMode::Stretch => side,
             ResizeMode::Crop { shorter_side } => shorter_side.max(side),
         };
-        let is_enough = |scale: &Self| u64::from(scale.apply(width.min(height))) >= 2 * u64::from(resized);
+        let is_enough =
+            |scale: &Self| u64::from(scale.apply(width.min(height))) >= MARGIN * u64::from(resized);
         [Self(1), Self(2), Self(4)].into_iter().find(is_enough).unwrap_or(Self::FULL)
     }
 
@@ -45,18 +52,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shorter_side_stays_at_least_twice_its_resized_length() {
+    fn the_shorter_side_stays_at_least_four_times_its_resized_length() {
         let crop = ResizeMode::Crop { shorter_side: 256 };
         for (width, height, side, fit, eighths) in [
-            (4032, 3024, 224, ResizeMode::Stretch, 2),
-            (3024, 4032, 224, ResizeMode::Stretch, 2),
-            (3584, 3584, 224, ResizeMode::Stretch, 1),
-            (3577, 3577, 224, ResizeMode::Stretch, 1),
-            (3576, 3576, 224, ResizeMode::Stretch, 2),
-            (896, 2000, 224, ResizeMode::Stretch, 4),
-            (894, 2000, 224, ResizeMode::Stretch, 8),
-            (3584, 3584, 224, crop, 2),
-            (4096, 4096, 224, crop, 1),
+            (4032, 3024, 224, ResizeMode::Stretch, 4),
+            (3024, 4032, 224, ResizeMode::Stretch, 4),
+            (7168, 7168, 224, ResizeMode::Stretch, 1),
+            (7161, 7161, 224, ResizeMode::Stretch, 1),
+            (7160, 7160, 224, ResizeMode::Stretch, 2),
+            (1791, 4000, 224, ResizeMode::Stretch, 4),
+            (1790, 4000, 224, ResizeMode::Stretch, 8),
+            (7168, 7168, 224, crop, 2),
+            (8192, 8192, 224, crop, 1),
             (100, 100, 224, ResizeMode::Stretch, 8),
             (65_535, 1, 128, ResizeMode::Stretch, 8),
         ] {

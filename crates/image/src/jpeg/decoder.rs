@@ -22,8 +22,25 @@ use fruitvec_core::rejection::Rejection;
 
 /// Decodes a JPEG at a scale.
 pub(crate) fn decode(bytes: &[u8], outline: &Outline, scale: Scale) -> Result<Raster, Rejection> {
+    let mut image = Err(corrupt("it has no rows"));
+    in_strips(bytes, outline, scale, u32::MAX, &mut |strip| {
+        image = Ok(strip);
+        Ok(())
+    })?;
+    image
+}
+
+/// Decodes a JPEG at a scale, and passes it on in strips of `rows` rows. The last may have fewer.
+pub(crate) fn in_strips(
+    bytes: &[u8],
+    outline: &Outline,
+    scale: Scale,
+    rows: u32,
+    pass_on: &mut dyn FnMut(Raster) -> Result<(), Rejection>,
+) -> Result<(), Rejection> {
     // libjpeg reports an error by unwinding. Unwinding frees everything that the decoder allocated.
-    catch_unwind(AssertUnwindSafe(|| decode_or_unwind(bytes, outline, scale))).unwrap_or_else(|payload| {
+    let decode = || decode_or_unwind(bytes, outline, scale, rows, pass_on);
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|payload| {
         match payload.downcast_ref() {
             Some(Stop::EndsEarly(position)) => Err(scan_ends_early(*position, bytes.len())),
             Some(Stop::Failed) => Err(corrupt(&reason(bytes))),
@@ -42,7 +59,13 @@ fn reason(bytes: &[u8]) -> String {
     reason.unwrap_or("its pixels can't be decoded").to_owned()
 }
 
-fn decode_or_unwind(bytes: &[u8], outline: &Outline, scale: Scale) -> Result<Raster, Rejection> {
+fn decode_or_unwind(
+    bytes: &[u8],
+    outline: &Outline,
+    scale: Scale,
+    rows: u32,
+    pass_on: &mut dyn FnMut(Raster) -> Result<(), Rejection>,
+) -> Result<(), Rejection> {
     let failed = |cause: std::io::Error| corrupt(&cause.to_string());
     let source = Source::new(bytes, &outline.scan_ends, outline.buffered);
     let mut decoder = Decompress::builder().with_err(error_manager()).from_reader(source).map_err(failed)?;
@@ -59,8 +82,14 @@ fn decode_or_unwind(bytes: &[u8], outline: &Outline, scale: Scale) -> Result<Ras
     };
     let mut started = started.map_err(failed)?;
     let (width, height) = (scale.apply(width), scale.apply(height));
-    let mut samples = vec![0; width as usize * height as usize * channels as usize];
-    started.read_scanlines_into::<u8>(&mut samples).map_err(failed)?;
-    // Adobe stores CMYK inverted, and every other encoder follows: 255 means no ink.
-    Ok(Raster { width, height, channels, samples })
+    let mut rest = height;
+    while rest > 0 {
+        let height = rest.min(rows);
+        rest -= height;
+        let mut samples = vec![0; width as usize * height as usize * channels as usize];
+        started.read_scanlines_into::<u8>(&mut samples).map_err(failed)?;
+        // Adobe stores CMYK inverted, and every other encoder follows: 255 means no ink.
+        pass_on(Raster { width, height, channels, samples })?;
+    }
+    Ok(())
 }

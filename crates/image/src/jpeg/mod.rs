@@ -9,5 +9,5 @@ mod segments;
 mod source;
 mod watch;
 
-pub(crate) use self::decoder::decode;
+pub(crate) use self::decoder::{decode, in_strips};
 pub(crate) use self::segments::{Outline, read_outline};

@@ -175,8 +175,13 @@ impl Outline {
     /// Returns the memory that the decoder uses at a scale: the pixels, a few rows of blocks of
     /// 16-bit samples, and for a buffered image every coefficient.
     pub(crate) fn memory(&self, scale: Scale) -> u64 {
+        self.memory_in_strips(scale, u32::MAX)
+    }
+
+    /// Returns the memory that the decoder uses at a scale if it passes on strips of `rows` rows.
+    pub(crate) fn memory_in_strips(&self, scale: Scale, rows: u32) -> u64 {
         let samples = self.samples_per_pixel();
-        let pixels = u64::from(scale.apply(self.width)) * u64::from(scale.apply(self.height));
+        let pixels = u64::from(scale.apply(self.width)) * u64::from(scale.apply(self.height).min(rows));
         let (max_across, max_down) = self.frame.largest_factors();
         let coefficients = if self.buffered { self.frame.blocks() * BLOCK * BLOCK * 2 } else { 0 };
         let row = self.frame.units().0 * max_across * BLOCK * max_down * BLOCK * 2 * samples;

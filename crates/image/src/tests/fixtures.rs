@@ -37,6 +37,28 @@ pub(super) fn textured(width: u32, height: u32) -> DynamicImage {
     }))
 }
 
+/// Returns a JPEG with slanted stripes of five pixels, black and white.
+pub(super) fn striped_jpeg(width: u32, height: u32, space: ColorSpace) -> Vec<u8> {
+    let samples = match space {
+        ColorSpace::JCS_CMYK => 4,
+        ColorSpace::JCS_GRAYSCALE => 1,
+        _ => 3,
+    };
+    let row = |y: u32| {
+        (0..width).flat_map(move |x| {
+            let stripe = if (x + 3 * y) % 10 < 5 { 0 } else { 255 };
+            (0..samples).map(move |sample| if sample == 3 { 255 } else { stripe })
+        })
+    };
+    let mut compress = Compress::new(space);
+    compress.set_fastest_defaults();
+    compress.set_size(width as usize, height as usize);
+    compress.set_quality(90.0);
+    let mut started = compress.start_compress(Vec::new()).unwrap();
+    (0..height).for_each(|y| started.write_scanlines(&row(y).collect::<Vec<u8>>()).unwrap());
+    started.finish().unwrap()
+}
+
 /// Returns a JPEG of the four quadrants with noise.
 pub(super) fn noisy_jpeg(width: u32, height: u32, space: ColorSpace, progressive: bool) -> Vec<u8> {
     let mut random = random();

@@ -3,7 +3,8 @@
 use image::ImageFormat;
 use mozjpeg::ColorSpace;
 
-use super::fixtures::{PROGRESSIVE, encode, noisy_jpeg, textured};
+use super::fixtures::{PROGRESSIVE, encode, noisy_jpeg, striped_jpeg, textured};
+use super::jpeg::flat;
 use crate::jpeg;
 use crate::probe::probe;
 use crate::scale::Scale;
@@ -15,7 +16,7 @@ fn jpegs() -> Vec<(String, Vec<u8>)> {
     let spaces = [ColorSpace::JCS_RGB, ColorSpace::JCS_GRAYSCALE, ColorSpace::JCS_CMYK];
     let mut jpegs = Vec::new();
     for (space, progressive) in spaces.into_iter().flat_map(|space| [(space, false), (space, true)]) {
-        for (width, height) in [(1021, 1021), (517, 303), (131, 260)] {
+        for (width, height) in [(1021, 1021), (517, 303), (141, 260)] {
             let name = format!("{space:?}, progressive: {progressive}, {width}×{height}");
             jpegs.push((name, noisy_jpeg(width, height, space, progressive)));
         }
@@ -28,10 +29,10 @@ fn a_scaled_jpeg_shows_the_same_as_the_full_one() {
     for (name, bytes) in jpegs() {
         let probed = probe(&bytes[..], &Limits::default()).unwrap();
         let header = *probed.header();
-        for fit in [ResizeMode::Stretch, ResizeMode::Crop { shorter_side: 33 }] {
-            assert_ne!(probed.scale(32, fit), Scale::FULL, "{name}");
-            let scaled = probed.input_image(32, fit, Filter::Bicubic).unwrap();
-            let full = probed.clone().without_scaling().input_image(32, fit, Filter::Bicubic).unwrap();
+        for fit in [ResizeMode::Stretch, ResizeMode::Crop { shorter_side: 17 }] {
+            assert_ne!(probed.scale(16, fit), Scale::FULL, "{name}");
+            let scaled = probed.input_image(16, fit, Filter::Bicubic).unwrap();
+            let full = probed.clone().without_scaling().input_image(16, fit, Filter::Bicubic).unwrap();
             let differences = scaled.rgb().iter().zip(full.rgb()).map(|(a, b)| a.abs_diff(*b));
             let (sum, max) = differences.fold((0, 0), |(sum, max), it| (sum + u32::from(it), max.max(it)));
             let mean = f64::from(sum) / scaled.rgb().len() as f64;
@@ -51,10 +52,10 @@ fn every_build_of_libjpeg_decodes_the_same_pixels() {
         let outline = jpeg::read_outline(bytes).unwrap();
         let header = outline.header();
         let mut pixels = Vec::new();
-        for part in [16, 8, 4, 1] {
+        for part in [32, 16, 8, 1] {
             let side = header.height / part;
             let scale = Scale::choose(header.width, header.height, side, ResizeMode::Stretch);
-            assert_eq!(u32::from(scale.eighths()), (16 / part).min(8));
+            assert_eq!(u32::from(scale.eighths()), (32 / part).min(8));
             pixels.extend(jpeg::decode(bytes, &outline, scale).unwrap().samples);
         }
         hex::encode(&ring::digest::digest(&ring::digest::SHA256, &pixels).as_ref()[..8])
@@ -71,15 +72,33 @@ fn the_header_has_the_full_size() {
 
 #[test]
 fn memory_counts_only_the_decoded_pixels() {
-    let bytes = noisy_jpeg(1600, 1200, ColorSpace::JCS_RGB, false);
-    let probed = probe(&bytes, &Limits::default()).unwrap();
-    let [full, scaled] = [601, 64].map(|side| probed.memory(side, ResizeMode::Stretch).unwrap());
+    let probed = probe(flat::baseline(1600, 1200, &[0x22, 0x11, 0x11]), &Limits::default()).unwrap();
+    let [full, scaled] = [601, 32].map(|side| probed.memory(side, ResizeMode::Stretch).unwrap());
     assert_eq!(full, probed.header().decoded_bytes + 3 * 601 * 1200);
-    assert_eq!(full - scaled, 3 * (1600 * 1200 - 200 * 150) + 3 * (601 * 1200 - 64 * 150));
+    assert_eq!(full - scaled, 3 * (1600 * 1200 - 200 * 150) + 3 * (601 * 1200 - 32 * 150));
     let progressive = noisy_jpeg(1600, 1200, ColorSpace::JCS_RGB, true);
     let probed = probe(&progressive, &Limits::default()).unwrap();
     // The decoder keeps all coefficients at any scale, with two bytes each: one of luma per pixel,
     // and at least half of one of chroma.
     let scaled = probed.memory(64, ResizeMode::Stretch).unwrap();
     assert!(scaled >= 1600 * 1200 * 3, "{scaled}");
+}
+
+/// Stripes of five pixels, which are grey after resizing.
+#[test]
+fn a_fine_pattern_is_decoded_at_full_size() {
+    for (space, width, height) in [
+        (ColorSpace::JCS_RGB, 1021, 777),
+        (ColorSpace::JCS_GRAYSCALE, 517, 640),
+        (ColorSpace::JCS_CMYK, 517, 640),
+    ] {
+        let bytes = striped_jpeg(width, height, space);
+        let probed = probe(&bytes[..], &Limits::default()).unwrap();
+        for fit in [ResizeMode::Stretch, ResizeMode::Crop { shorter_side: 33 }] {
+            assert_ne!(probed.scale(32, fit), Scale::FULL);
+            let found = probed.input_image(32, fit, Filter::Bicubic).unwrap();
+            let full = probed.clone().without_scaling().input_image(32, fit, Filter::Bicubic).unwrap();
+            assert_eq!(found.rgb(), full.rgb(), "{space:?}, {fit:?}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use image::codecs::png::PngEncoder;
 use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
 use mozjpeg::ColorSpace;
 
-use super::fixtures::{QUADRANTS, assert_shows, encode, heic, noisy_jpeg, quadrants, textured};
+use super::fixtures::{QUADRANTS, assert_shows, encode, heic, noisy_jpeg, quadrants, striped_jpeg, textured};
 use super::jpeg::flat;
 use crate::header::Header;
 use crate::probe::probe;
@@ -90,6 +90,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
     files.push(("16-bit PNG".to_owned(), encode(&image.to_rgb16().into(), ImageFormat::Png)));
     files.push(("16-bit TIFF".to_owned(), encode(&image.to_rgb16().into(), ImageFormat::Tiff)));
     files.push(("progressive JPEG".to_owned(), noisy_jpeg(1600, 1200, ColorSpace::JCS_RGB, true)));
+    files.push(("striped JPEG".to_owned(), striped_jpeg(1600, 1200, ColorSpace::JCS_RGB)));
     files.push(("flat JPEG".to_owned(), flat::baseline(1600, 1200, &[0x22, 0x11, 0x11])));
     files.push(("HEIC".to_owned(), heic(&image)));
     files.push(("HEIC of one picture".to_owned(), heic_of_one_picture(&image)));
@@ -138,8 +139,8 @@ fn no_decoder_exceeds_the_declared_memory() {
         return measure(Path::new(&path));
     }
     let files = files();
-    // A JPEG is decoded at a quarter for 130 pixels, and at full size for 601. For other formats
-    // the side makes no difference.
+    // A JPEG is decoded at half its size for 130 pixels, and at full size for 601. For other
+    // formats the side makes no difference.
     let jpegs = files.iter().filter(|(name, _)| name.ends_with("JPEG") || name.ends_with("Jpeg"));
     for ((name, bytes), side) in files.iter().map(|file| (file, 130)).chain(jpegs.map(|file| (file, 601))) {
         let probed = probe(bytes, &Limits::default()).unwrap();
