@@ -109,7 +109,8 @@ def main(out, photos):
             wide = ImageCms.profileToProfile(photo, SRGB, ImageCms.ImageCmsProfile(io.BytesIO(icc)))
             files[f"{number}-{space}.{extension}"] = wide, icc, options
         files[f"{number}-grey.jpg"] = photo.convert("L"), GREY, lossy
-        files[f"{number}-cmyk.jpg"] = separated(photo), CMYK, lossy
+        extension, options = formats[0] if number % 2 == 0 else formats[-1]
+        files[f"{number}-cmyk.{extension}"] = separated(photo), CMYK, options
         for name, (image, icc, options) in files.items():
             image.save(Path(out) / name, icc_profile=icc, **options)
 
