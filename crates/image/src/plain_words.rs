@@ -16,7 +16,7 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
 }
 
 /// Returns whether a text consists of words, abbreviations and numbers.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     let is_word = |word: &str| {
         let word = word.trim_matches(['.', ',', ';', ':', '(', ')']);
         let is_name = word.chars().all(|c| c.is_ascii_uppercase());

@@ -1,9 +1,12 @@
 //! The reasons to reject a JPEG.
 
+use crate::plain_words;
 use fruitvec_core::rejection::{RejectCode, Rejection};
 
-/// Rejects a JPEG whose contents are inconsistent.
+/// Rejects a JPEG whose contents are inconsistent, for a reason that may be libjpeg's.
 pub(super) fn corrupt(reason: &str) -> Rejection {
+    // Some of libjpeg's messages quote bytes.
+    let reason = if plain_words::is_plain(reason) { reason } else { "its data is damaged" };
     Rejection::new(RejectCode::Corrupt, format!("the JPEG is invalid: {reason}; export it again"))
 }
 

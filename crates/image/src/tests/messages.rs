@@ -2,17 +2,17 @@
 
 use image::ImageFormat;
 
-use super::fixtures::{LOSSY_WEBP, encode, heic, input_image, textured};
+use super::fixtures::{LOSSY_WEBP, PROGRESSIVE, encode, heic, input_image, textured};
 
 /// What appears in bytes and in types of a program, but not in a sentence.
 const UNREADABLE: [&str; 8] = ["{", "}", "[", "]", "\"", "0x", "Error(", "::"];
 
 #[test]
 fn a_damaged_file_is_rejected_in_words() {
-    use ImageFormat::{Bmp, Gif, Png, Tiff, WebP};
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
     let image = textured(40, 30);
-    let mut files = [Bmp, Gif, Png, Tiff, WebP].map(|format| encode(&image, format)).to_vec();
-    files.extend([LOSSY_WEBP.to_vec(), heic(&image)]);
+    let mut files = [Bmp, Gif, Jpeg, Png, Tiff, WebP].map(|format| encode(&image, format)).to_vec();
+    files.extend([PROGRESSIVE.to_vec(), LOSSY_WEBP.to_vec(), heic(&image)]);
     let mut messages = 0;
     for file in files {
         // Headers are where most errors are found.
