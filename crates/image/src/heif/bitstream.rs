@@ -9,7 +9,7 @@ use fruitvec_core::rejection::Rejection;
 
 /// The limit on units, most of which are parameters. Encoders write fewer than ten.
 const MAX_UNITS: usize = 64;
-/// The limit on slices. A hostile file could let each one cover the whole picture.
+/// The limit on slices of a picture.
 const MAX_SLICES: usize = 8;
 /// The types of units below this one are slices.
 const FIRST_OTHER_TYPE: u8 = 32;
@@ -27,11 +27,12 @@ pub(super) fn plane_bytes(chroma_format: u8) -> u64 {
     }
 }
 
-/// Checks the units of a picture. Each of those in `data` has its length in front.
+/// Checks the units of a picture, and returns the number of slices. Each unit in `data` has its
+/// length in front.
 ///
 /// # Errors
 /// `UnsupportedFormat` for more units than encoders write, and `Corrupt`.
-pub(super) fn check(config: &HevcConfig, data: &[u8]) -> Result<(), Rejection> {
+pub(super) fn slices(config: &HevcConfig, data: &[u8]) -> Result<usize, Rejection> {
     let damaged = || corrupt("a picture ends inside a unit");
     let mut units: Vec<&[u8]> = config.nal_units.iter().map(Vec::as_slice).collect();
     let mut rest = data;
@@ -50,7 +51,7 @@ pub(super) fn check(config: &HevcConfig, data: &[u8]) -> Result<(), Rejection> {
     for unit in units.iter().filter(|unit| kind(unit) == Some(SEQUENCE_PARAMETERS)) {
         check_planes(config, unit)?;
     }
-    Ok(())
+    Ok(slices)
 }
 
 fn kind(unit: &[u8]) -> Option<u8> {
@@ -85,7 +86,7 @@ mod tests {
             nal_length_size: 1,
             nal_units: vec![vec![0x40, 1]; 3],
         };
-        check(&config, &[2, first, 1].repeat(count)).err().map(|rejection| rejection.code)
+        slices(&config, &[2, first, 1].repeat(count)).err().map(|rejection| rejection.code)
     }
 
     #[test]

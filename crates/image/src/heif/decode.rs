@@ -6,13 +6,16 @@ use heifer::heifer_isobmff::ItemId;
 
 use super::bitstream;
 use super::container::{Photo, config};
-use super::rejections::{corrupt, hevc_rejection, rejection};
+use super::rejections::{corrupt, hevc_rejection, rejection, too_complex};
 use super::transforms::Crop;
 use crate::raster::{Raster, pack};
 use fruitvec_core::rejection::Rejection;
 
 /// The sides of a coded picture are multiples of a block, whose side is at most this long.
 const BLOCK: u32 = 64;
+/// The limit on slices × pixels, because a hostile file could let each slice cover its picture. The
+/// decoder takes a second of CPU for so many pixels of one colour, which are a few kilobytes.
+const MAX_SLICE_PIXELS: u64 = 160_000_000;
 
 impl Photo<'_> {
     /// Decodes the photo to RGB, as stored.
@@ -20,6 +23,7 @@ impl Photo<'_> {
     /// # Errors
     /// `Truncated`, `Corrupt` or `UnsupportedFormat`.
     pub(crate) fn decode(&self) -> Result<Raster, Rejection> {
+        self.check_work()?;
         let (width, height) = self.tile;
         let mut pixels = vec![0; width as usize * height as usize * 4];
         let mut samples = if self.is_single() {
@@ -31,6 +35,24 @@ impl Photo<'_> {
         };
         crop(&mut samples, self.canvas.0 as usize * 3, self.crop);
         Ok(Raster { width: self.crop.width, height: self.crop.height, channels: 3, samples })
+    }
+
+    /// Checks what the slices of all pictures can cost.
+    fn check_work(&self) -> Result<(), Rejection> {
+        let mut pixels = 0;
+        for tile in &self.tiles {
+            let data = self.file.item_data(*tile).map_err(|error| rejection(&error))?;
+            let slices = bitstream::slices(config(&self.file, *tile)?, &data)?;
+            pixels += slices as u64 * self.coded_pixels();
+        }
+        if pixels > MAX_SLICE_PIXELS { Err(too_complex()) } else { Ok(()) }
+    }
+
+    /// Returns the most pixels that a picture can have in the bitstream.
+    fn coded_pixels(&self) -> u64 {
+        let (width, height) = self.tile;
+        let coded = |side: u32| u64::from(side.next_multiple_of(BLOCK));
+        coded(width) * coded(height)
     }
 
     /// Decodes the pictures one after the other into `pixels`, and puts them together.
@@ -56,12 +78,8 @@ impl Photo<'_> {
     /// Decodes a picture to RGBA.
     fn decode_picture(&self, tile: ItemId, pixels: &mut [u8]) -> Result<(), Rejection> {
         let (width, height) = self.tile;
-        let config = config(&self.file, tile)?;
-        let data = self.file.item_data(tile).map_err(|error| rejection(&error))?;
-        bitstream::check(config, &data)?;
         let stream = self.file.hevc_bitstream(tile).map_err(|error| rejection(&error))?;
-        let coded = |side: u32| u64::from(side.next_multiple_of(BLOCK));
-        let options = DecodeOptions { max_pixels: coded(width) * coded(height), ..DecodeOptions::default() };
+        let options = DecodeOptions { max_pixels: self.coded_pixels(), ..DecodeOptions::default() };
         let frame = decode_picture(&stream, options).map_err(|error| hevc_rejection(&error))?;
         if frame.widths[0] < width || frame.heights[0] < height {
             return Err(corrupt("a picture is smaller than it declares"));

@@ -1,4 +1,8 @@
 //! HEIC photos, as phones write them.
+use heifer::heifer_hevc_enc::encoder::{EncoderConfig, Planes, encode_picture};
+use heifer::heifer_isobmff::boxes::HevcConfig;
+use heifer::heifer_isobmff::writer::{HeifWriter, ImageSpec};
+use image::DynamicImage;
 
 use super::fixtures::{
     HEIC_OPTIONS, QUADRANTS, assert_shows, heic, input_image, quadrants, reject_code, textured,
@@ -18,6 +22,38 @@ fn with_property(heic: &[u8], name: &[u8; 4], value: u8) -> Vec<u8> {
     let at = position(&bytes, b"pixi");
     bytes[at..at + 5].copy_from_slice(&[name[0], name[1], name[2], name[3], value]);
     bytes
+}
+
+/// Returns a HEIC of a greyscale image in one picture, as some cameras write it. It declares this
+/// size, and repeats its slice.
+pub(super) fn heic_of_one_picture(image: &DynamicImage, width: u32, height: u32, slices: usize) -> Vec<u8> {
+    let luma = image.to_luma8();
+    let grey = vec![128; luma.len() / 4];
+    let planes = Planes { y: luma.as_raw(), chroma: Some((&grey, &grey)) };
+    let picture = encode_picture(luma.width(), luma.height(), planes, &EncoderConfig::default()).unwrap();
+    let config = HevcConfig {
+        profile_idc: picture.profile_idc,
+        level_idc: picture.level_idc,
+        chroma_format: picture.chroma_format,
+        bit_depth_luma: 8,
+        bit_depth_chroma: 8,
+        nal_length_size: 4,
+        nal_units: picture.parameter_sets.clone(),
+    };
+    let mut writer = HeifWriter::new();
+    let slices: Vec<_> = picture.slices.iter().cycle().take(slices).cloned().collect();
+    let id = writer.add_image(&ImageSpec::new(width, height, config, &slices));
+    writer.set_primary(id);
+    writer.finish()
+}
+
+#[test]
+fn slices_that_could_all_cover_a_large_picture_are_not_decoded() {
+    let image = quadrants();
+    for (slices, code) in [(7, RejectCode::Corrupt), (8, RejectCode::UnsupportedFormat)] {
+        let bytes = heic_of_one_picture(&image, 4800, 4400, slices);
+        assert_eq!(reject_code(input_image(&bytes, 16)), Some(code), "{slices}");
+    }
 }
 
 #[test]

@@ -5,14 +5,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use heifer::heifer_hevc_enc::encoder::{EncoderConfig, Planes, encode_picture};
-use heifer::heifer_isobmff::boxes::HevcConfig;
-use heifer::heifer_isobmff::writer::{HeifWriter, ImageSpec};
 use image::codecs::png::PngEncoder;
 use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
 use mozjpeg::ColorSpace;
 
 use super::fixtures::{QUADRANTS, assert_shows, encode, heic, noisy_jpeg, quadrants, striped_jpeg, textured};
+use super::heif::heic_of_one_picture;
 use super::jpeg::flat;
 use crate::header::Header;
 use crate::probe::probe;
@@ -93,30 +91,11 @@ fn files() -> Vec<(String, Vec<u8>)> {
     files.push(("striped JPEG".to_owned(), striped_jpeg(1600, 1200, ColorSpace::JCS_RGB)));
     files.push(("flat JPEG".to_owned(), flat::baseline(1600, 1200, &[0x22, 0x11, 0x11])));
     files.push(("HEIC".to_owned(), heic(&image)));
-    files.push(("HEIC of one picture".to_owned(), heic_of_one_picture(&image)));
+    files.push((
+        "HEIC of one picture".to_owned(),
+        heic_of_one_picture(&image, image.width(), image.height(), 1),
+    ));
     files
-}
-
-/// Returns a HEIC of a greyscale image in one picture, as some cameras write it.
-fn heic_of_one_picture(image: &DynamicImage) -> Vec<u8> {
-    let (width, height) = (image.width(), image.height());
-    let grey = vec![128; (width * height / 4) as usize];
-    let luma = image.to_luma8();
-    let planes = Planes { y: luma.as_raw(), chroma: Some((&grey, &grey)) };
-    let picture = encode_picture(width, height, planes, &EncoderConfig::default()).unwrap();
-    let config = HevcConfig {
-        profile_idc: picture.profile_idc,
-        level_idc: picture.level_idc,
-        chroma_format: picture.chroma_format,
-        bit_depth_luma: 8,
-        bit_depth_chroma: 8,
-        nal_length_size: 4,
-        nal_units: picture.parameter_sets.clone(),
-    };
-    let mut writer = HeifWriter::new();
-    let id = writer.add_image(&ImageSpec::new(width, height, config, &picture.slices));
-    writer.set_primary(id);
-    writer.finish()
 }
 
 /// Declares another width and height in a PNG.
