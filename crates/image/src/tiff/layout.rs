@@ -227,7 +227,7 @@ fn is_float(tags: &Directory<'_>, samples: usize, photometric: Photometric) -> R
     let is_signed = formats.iter().take(samples).any(|format| matches!(format, 2 | 5 | 6));
     // The colours of CIELAB are signed by definition. Anything else with a sign is a measurement.
     if is_signed && !matches!(photometric, Photometric::CieLab | Photometric::IccLab) {
-        return Err(unsupported("signed or complex samples, which have no defined brightness"));
+        return Err(unsupported("signed or complex samples (measurements without a defined brightness)"));
     }
     Ok(first == 3)
 }
