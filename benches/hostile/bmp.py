@@ -25,17 +25,20 @@ def files():
         row = b"\xff\x01" * runs + (bytes([rest, 1]) if rest else b"") + b"\0\0"
         yield f"solid-rle{bits}", bmp(SIDE, SIDE, bits, compression, row * SIDE + b"\0\x01")
         yield f"ends-at-once-rle{bits}", bmp(SIDE, SIDE, bits, compression, b"\0\x01")
-        yield f"short-runs-rle{bits}", bmp(
-            3000, 3000, bits, compression, (b"\x01\x01" * 3000 + b"\0\0") * 3000 + b"\0\x01"
+        yield (
+            f"short-runs-rle{bits}",
+            bmp(3000, 3000, bits, compression, (b"\x01\x01" * 3000 + b"\0\0") * 3000 + b"\0\x01"),
         )
         yield f"short-rows-rle{bits}", bmp(SIDE, SIDE, bits, compression, b"\x01\x01\0\0" * SIDE + b"\0\x01")
         for length, size in [(SMALL, "small"), (LARGE, "large")]:
-            yield f"deltas-rle{bits}-{size}", bmp(
-                SIDE, SIDE, bits, compression, b"\0\x02\0\0" * (length // 4) + b"\0\x01"
+            yield (
+                f"deltas-rle{bits}-{size}",
+                bmp(SIDE, SIDE, bits, compression, b"\0\x02\0\0" * (length // 4) + b"\0\x01"),
             )
             yield f"rows-rle{bits}-{size}", bmp(65500, 900, bits, compression, b"\0\0" * (length // 2))
-            yield f"empty-runs-rle{bits}-{size}", bmp(
-                SIDE, SIDE, bits, compression, b"\0\x03\x01\x01\x01\0" * (length // 6)
+            yield (
+                f"empty-runs-rle{bits}-{size}",
+                bmp(SIDE, SIDE, bits, compression, b"\0\x03\x01\x01\x01\0" * (length // 6)),
             )
     for bits in (1, 2, 4, 8, 16, 24, 32):
         side = min(SIDE, int((LARGE * 8 / bits) ** 0.5) // 32 * 32)

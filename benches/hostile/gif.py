@@ -28,8 +28,7 @@ def interlaced(data):
 
 def sub_blocks(stream, size=255):
     return b"".join(
-        bytes([len(part)]) + part
-        for part in (stream[at : at + size] for at in range(0, len(stream), size))
+        bytes([len(part)]) + part for part in (stream[at : at + size] for at in range(0, len(stream), size))
     )
 
 
@@ -88,11 +87,13 @@ def files():
             stream = literals(width * height, every)[: body - 10]
             rows = min(height, len(stream) * 8 // 9 * every // (every + 1) // width)
             yield f"cleared-each-{every}-{size}", gif(width, rows, sub_blocks(stream))
-        yield f"empty-extensions-{size}", gif(
-            9, 9, sub_blocks(solid_stream(81)), before=b"\x21\xfe\x00" * (length // 3)
+        yield (
+            f"empty-extensions-{size}",
+            gif(9, 9, sub_blocks(solid_stream(81)), before=b"\x21\xfe\x00" * (length // 3)),
         )
-        yield f"control-extensions-{size}", gif(
-            9, 9, sub_blocks(solid_stream(81)), before=b"\x21\xf9\x04\0\0\0\0\0" * (length // 8)
+        yield (
+            f"control-extensions-{size}",
+            gif(9, 9, sub_blocks(solid_stream(81)), before=b"\x21\xf9\x04\0\0\0\0\0" * (length // 8)),
         )
         comment = b"\x21\xfe" + b"\x01a" * (length // 2) + b"\0"
         yield f"comment-{size}", gif(9, 9, sub_blocks(solid_stream(81)), before=comment)

@@ -4,11 +4,13 @@ import io
 import struct
 
 import numpy
-from PIL import Image
+from PIL import Image, ImageFile
 
 from hostile.sizes import LARGE, NOISE_SEED, SMALL
 
 SIDE = 8000
+# Otherwise Pillow's buffer is too small for noise.
+ImageFile.MAXBLOCK = 1 << 26
 APP1, COMMENT, TABLES, QUANTIZATION, RESTARTS, SCAN, END = 0xE1, 0xFE, 0xC4, 0xDB, 0xDD, 0xDA, b"\xff\xd9"
 
 
@@ -36,7 +38,7 @@ def floods(length):
     """Yields images of a few pixels among segments of about `length` bytes."""
     tiny = encoded("RGB", 16)
     codes = segment(TABLES, b"\x00" + bytes([0, 1, *[0] * 14]) + b"\x00")
-    full = segment(TABLES, b"\x10" + bytes([0] * 8 + [162 - 0] + [0] * 7) + bytes(range(162)))
+    full = segment(TABLES, b"\x10" + bytes([*[0] * 8, 162, *[0] * 7]) + bytes(range(162)))
     for name, unit in [
         ("empty-segments", segment(APP1, b"")),
         ("comments", segment(COMMENT, b"a")),
@@ -66,7 +68,10 @@ def files():
         yield f"progressive-{mode.lower()}", encoded(mode, SIDE, progressive=True)
     yield "solid-restarts", encoded("RGB", SIDE, restart_marker_blocks=1)
     yield "100-scans", with_empty_scans(encoded("RGB", SIDE, progressive=True), 100)
-    yield "100-scans-full-colour", with_empty_scans(encoded("RGB", SIDE, progressive=True, subsampling=0), 100)
+    yield (
+        "100-scans-full-colour",
+        with_empty_scans(encoded("RGB", SIDE, progressive=True, subsampling=0), 100),
+    )
     yield "50-scans", with_empty_scans(encoded("RGB", SIDE, progressive=True), 50)
     yield "100-scans-small", with_empty_scans(encoded("RGB", 700, progressive=True), 100)
     yield "noise", noisy(3200, 95, subsampling=0)

@@ -42,7 +42,9 @@ def mutants(data, chance):
         copy = bytearray(data)
         for _ in range(chance.randint(1, 6)):
             end = chance.choice([64, 1024, len(copy)])
-            copy[chance.randrange(min(end, len(copy)))] = chance.choice([0, 1, 0x7F, 0xFF, chance.randrange(256)])
+            copy[chance.randrange(min(end, len(copy)))] = chance.choice(
+                [0, 1, 0x7F, 0xFF, chance.randrange(256)]
+            )
         yield bytes(copy)
 
 

@@ -99,8 +99,9 @@ def floods(length):
     ]:
         yield f"empty-{name}-blocks", png(*pixel, tiny[:2] + flood + tiny[2:])
         # With more pixels than bytes, a check of the stream's length alone does not see them.
-        yield f"empty-{name}-blocks-large", png(
-            6000, 6000, 8, GREY, tiny[:2] + flood + deflate_repeated(bytes(6001), 6000)[2:]
+        yield (
+            f"empty-{name}-blocks-large",
+            png(6000, 6000, 8, GREY, tiny[:2] + flood + deflate_repeated(bytes(6001), 6000)[2:]),
         )
     yield "empty-idat", png(*pixel, tiny, before=chunk(b"IDAT") * (length // 12))
     yield "one-byte-idat", png(6000, 6000, 8, GREY, tiny[:2] + EMPTY_STORED * (length // 65), split=1)

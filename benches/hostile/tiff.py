@@ -3,7 +3,7 @@
 import struct
 import zlib
 
-from hostile.bits import BitWriter, EMPTY_STORED, deflate_repeated, dynamic_blocks
+from hostile.bits import EMPTY_STORED, deflate_repeated, dynamic_blocks
 from hostile.sizes import LARGE, SMALL
 
 SIDE = 8000
@@ -27,7 +27,14 @@ def tiff(entries, data):
             body += struct.pack(f"<{len(values)}I", *values)
         directory += struct.pack("<HHII", tag, LONG, len(values), where)
     start = 8 + len(body)
-    return b"II*\0" + struct.pack("<I", start) + bytes(body) + struct.pack("<H", len(entries)) + directory + bytes(4)
+    return (
+        b"II*\0"
+        + struct.pack("<I", start)
+        + bytes(body)
+        + struct.pack("<H", len(entries))
+        + directory
+        + bytes(4)
+    )
 
 
 def strips(width, height, rows, compression, data, count, bits=8, offsets=None, counts=None, predictor=None):
@@ -101,8 +108,9 @@ def files():
                 yield f"overlapping-{name}-{kind}-{size}", strips(1, number, 1, compression, stream, declared)
             if length > 40_000:
                 offsets, counts = side_by_side(stream, 1000)
-                yield f"apart-{name}-{size}", strips(
-                    1, 1000, 1, compression, stream, 0, offsets=offsets, counts=counts
+                yield (
+                    f"apart-{name}-{size}",
+                    strips(1, 1000, 1, compression, stream, 0, offsets=offsets, counts=counts),
                 )
     for tile in (1, 16):
         pixels = bytes(tile * tile)

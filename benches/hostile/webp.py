@@ -53,8 +53,9 @@ def encoded(image, **options):
 def containers(length):
     """Yields files of one pixel among chunks of about `length` bytes."""
     pixel = chunk(b"VP8L", vp8l.solid(9, 9))
-    yield "frames", riff(
-        extended(ANIMATION, 9, 9), chunk(b"ANIM", bytes(6)), frame(9, 9, pixel) * (length // 60)
+    yield (
+        "frames",
+        riff(extended(ANIMATION, 9, 9), chunk(b"ANIM", bytes(6)), frame(9, 9, pixel) * (length // 60)),
     )
     flood = {
         "empty-chunks": chunk(b"EMPT", b"") * (length // 8),

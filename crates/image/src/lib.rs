@@ -19,26 +19,32 @@ mod blend;
 mod catch_panic;
 mod colour;
 mod decode;
+mod decoder_error;
 #[cfg(debug_assertions)]
 mod fault_injection;
 mod fidelity;
 mod format;
+mod gif;
 mod header;
 mod heif;
 mod input_image;
 mod jpeg;
 mod orientation;
 mod plain_words;
+mod png;
 mod probe;
 mod raster;
 mod resize;
 mod scale;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tiff;
+mod watch;
 mod webp;
 
 pub use self::catch_panic::catch_panic;
 pub use self::header::Header;
 pub use self::input_image::InputImage;
 pub use self::probe::{ProbedImage, probe};
+pub use self::watch::Watch;

@@ -11,6 +11,7 @@ use super::input_image::InputImage;
 use super::raster::Raster;
 use super::resize::Square;
 use super::scale::Scale;
+use super::watch::Watch;
 use super::{colour, decode, fidelity, format, heif, jpeg, orientation, resize};
 use fruitvec_core::contract::limits::{Limits, strip};
 use fruitvec_core::contract::model_card::{Filter, ResizeMode};
@@ -22,6 +23,7 @@ pub struct ProbedImage<B> {
     bytes: B,
     metadata: Metadata,
     limits: Limits,
+    watch: Watch,
 }
 
 #[derive(Debug, Clone)]
@@ -46,10 +48,17 @@ struct Metadata {
 /// `Truncated`, `Corrupt`, `Panicked`.
 pub fn probe<B: AsRef<[u8]>>(bytes: B, limits: &Limits) -> Result<ProbedImage<B>, Rejection> {
     let metadata = catch_panic(|| read_metadata(bytes.as_ref(), limits))?;
-    Ok(ProbedImage { bytes, metadata, limits: *limits })
+    Ok(ProbedImage { bytes, metadata, limits: *limits, watch: Watch::default() })
 }
 
 impl<B: AsRef<[u8]>> ProbedImage<B> {
+    /// Lets another thread stop the decoder.
+    #[must_use]
+    pub fn stopped_by(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
+    }
+
     /// Returns the size and memory that the image's header declares.
     pub fn header(&self) -> &Header {
         &self.metadata.header
@@ -110,7 +119,8 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     ///
     /// # Errors
     /// Those of [`ProbedImage::memory`], `Truncated`, `Corrupt`, `UnsupportedFormat` or
-    /// `DecodedTooLarge` if only the decoder can detect it, and `Panicked`.
+    /// `DecodedTooLarge` if only the decoder can detect it, `TooSlow` if it was stopped, and
+    /// `Panicked`.
     pub fn input_image(&self, side: u32, fit: ResizeMode, filter: Filter) -> Result<InputImage, Rejection> {
         catch_panic(|| {
             #[cfg(debug_assertions)]
@@ -121,7 +131,7 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
             let (header, scale) = (self.stored_header(), self.scale(side, fit));
             let mut raster = match &self.metadata.jpeg {
                 Some(outline) => jpeg::decode(bytes, outline, scale)?,
-                None => decode::decode(bytes, format, &header)?,
+                None => decode::decode(bytes, format, &header, &self.watch)?,
             };
             let conversion = colour::conversion(bytes, format, raster.channels);
             let prepare = |raster: &mut Raster| {
@@ -181,15 +191,11 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
                 let photo = heif::Photo::read(bytes)?;
                 (photo.header(), photo.orientation())
             } else {
-                (decode::read_header(bytes, format, limits)?, orientation::find(bytes, format))
-            };
-            let remedy = match bytes.get(24) {
-                Some(16) if format == ImageFormat::Png => "send 8-bit samples, or fewer pixels",
-                _ => "send a smaller image, or a baseline JPEG",
+                (decode::read_header(bytes, format)?, orientation::find(bytes, format))
             };
             let size = (header.width, header.height);
             limits.check_pixels(size)?;
-            limits.check_memory(size, header.decoded_bytes, remedy)?;
+            limits.check_memory(size, header.decoded_bytes, "send a smaller image, or a baseline JPEG")?;
             (header, orientation, None)
         }
     };

@@ -19,6 +19,15 @@ pub(crate) fn pack<const IN: usize, const OUT: usize>(
     samples: &mut Vec<u8>,
     convert: impl Fn([u8; IN]) -> [u8; OUT],
 ) {
+    let length = pack_slice(samples, convert);
+    samples.truncate(length);
+}
+
+/// Does the same as [`pack`] in a slice, and returns the length of the result.
+pub(crate) fn pack_slice<const IN: usize, const OUT: usize>(
+    samples: &mut [u8],
+    convert: impl Fn([u8; IN]) -> [u8; OUT],
+) -> usize {
     // Otherwise a write would overwrite pixels that are not yet read.
     const { assert!(OUT <= IN) };
     let pixels = samples.len() / IN;
@@ -27,7 +36,7 @@ pub(crate) fn pack<const IN: usize, const OUT: usize>(
         pixel.copy_from_slice(&samples[index * IN..][..IN]);
         samples[index * OUT..][..OUT].copy_from_slice(&convert(pixel));
     }
-    samples.truncate(pixels * OUT);
+    pixels * OUT
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use image::codecs::png::PngEncoder;
 use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
 use mozjpeg::ColorSpace;
 
-use super::fixtures::{QUADRANTS, assert_shows, encode, heic, noisy_jpeg, quadrants, striped_jpeg, textured};
+use super::fixtures::{
+    LOSSY_WEBP, QUADRANTS, assert_shows, encode, heic, noisy_jpeg, quadrants, striped_jpeg, textured,
+};
 use super::heif::heic_of_one_picture;
 use super::jpeg::flat;
 use crate::header::Header;
@@ -86,6 +88,10 @@ fn files() -> Vec<(String, Vec<u8>)> {
     files.push(("GIF".to_owned(), encode(&opaque(image.to_luma8().into()), ImageFormat::Gif)));
     files.push(("RGBA WebP".to_owned(), encode(&opaque(image.clone()), ImageFormat::WebP)));
     files.push(("16-bit PNG".to_owned(), encode(&image.to_rgb16().into(), ImageFormat::Png)));
+    let mut shifted = encode(&opaque(image.to_luma8().into()), ImageFormat::Gif);
+    shifted[6] += 1;
+    files.push(("GIF with a narrower frame".to_owned(), shifted));
+    files.push(("16-bit RGBA PNG".to_owned(), encode(&image.to_rgba16().into(), ImageFormat::Png)));
     files.push(("16-bit TIFF".to_owned(), encode(&image.to_rgb16().into(), ImageFormat::Tiff)));
     files.push(("progressive JPEG".to_owned(), noisy_jpeg(1600, 1200, ColorSpace::JCS_RGB, true)));
     files.push(("striped JPEG".to_owned(), striped_jpeg(1600, 1200, ColorSpace::JCS_RGB)));
@@ -171,14 +177,38 @@ fn an_image_over_the_memory_limit_is_rejected_before_anything_is_allocated() {
     if let Some(path) = std::env::var_os(FILE) {
         return measure(Path::new(&path));
     }
-    // 64 megapixels of 16 bits are within the pixel limit.
-    let mut png = encode(&textured(8, 8).to_rgb16().into(), ImageFormat::Png);
-    set_size(&mut png, 8000, 8000);
-    let rejection = probe(&png, &Limits::default()).unwrap_err();
+    // 64 megapixels are within the pixel limit, but the decoder needs planes next to its output.
+    let mut webp = LOSSY_WEBP.to_vec();
+    webp[26..30].copy_from_slice(&[0x40, 0x1F, 0x40, 0x1F]);
+    let rejection = probe(&webp, &Limits::default()).unwrap_err();
     assert_eq!(rejection.code, RejectCode::DecodedTooLarge);
-    assert!(rejection.message.contains("8000×8000 pixels take 384000000 bytes"), "{rejection}");
-    let growth = growth(64, &png, "an_image_over_the_memory_limit_is_rejected_before_anything_is_allocated");
+    assert!(rejection.message.contains("8000×8000 pixels take 304000000 bytes"), "{rejection}");
+    let growth = growth(64, &webp, "an_image_over_the_memory_limit_is_rejected_before_anything_is_allocated");
     assert!(growth <= SLACK, "{growth}");
+}
+
+/// Everything but the largest lossy WebP fits, whatever its samples are.
+#[test]
+fn images_of_64_megapixels_are_accepted() {
+    let image = textured(8, 8);
+    let accepted = |bytes: &[u8]| {
+        let probed = probe(bytes, &Limits::default()).unwrap();
+        assert_eq!((probed.header().width, probed.header().height), (8000, 8000));
+    };
+    for image in [image.clone(), image.to_rgb16().into(), image.to_rgba16().into()] {
+        let mut png = encode(&image, ImageFormat::Png);
+        set_size(&mut png, 8000, 8000);
+        accepted(&png);
+    }
+    let mut gif = encode(&image, ImageFormat::Gif);
+    gif[6..10].copy_from_slice(&[0x40, 0x1F, 0x40, 0x1F]);
+    accepted(&gif);
+    for image in [image.clone(), image.to_rgba8().into()] {
+        let mut webp = encode(&image, ImageFormat::WebP);
+        let size = u32::from_le_bytes(*webp[21..].first_chunk().unwrap()) & !0x0FFF_FFFF | 7999 << 14 | 7999;
+        webp[21..25].copy_from_slice(&size.to_le_bytes());
+        accepted(&webp);
+    }
 }
 
 /// The resizer's first pass would turn it into a strip of 64,000,000 × side pixels.

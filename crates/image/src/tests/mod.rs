@@ -2,6 +2,7 @@
 //!
 //! They encode their images themselves, except for those in `tests/photos`.
 
+mod bounds;
 mod colour;
 mod fixtures;
 mod formats;

@@ -11,6 +11,11 @@ impl<'a> Chunks<'a> {
     pub(crate) fn of(webp: &'a [u8]) -> Self {
         Self(webp.get(FIRST_CHUNK..).unwrap_or_default())
     }
+
+    /// Iterates over the chunks that another chunk contains.
+    pub(super) fn within(payload: &'a [u8]) -> Self {
+        Self(payload)
+    }
 }
 
 impl<'a> Iterator for Chunks<'a> {

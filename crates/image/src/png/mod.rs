@@ -1,0 +1,6 @@
+//! PNG, decoded row by row.
+
+mod decode;
+mod progress;
+
+pub(crate) use self::decode::{decode, read_header};
