@@ -21,6 +21,7 @@ mod jpeg_scaling;
 mod layers;
 mod native_engine;
 mod pca;
+mod photo_cases;
 mod python;
 mod s3_conformance;
 mod support;

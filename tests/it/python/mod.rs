@@ -1,6 +1,7 @@
 //! The table, the embeddings and the fit, as seen by independent Python programs.
 
 mod athena_view;
+mod photo_suite;
 mod script;
 
 use std::fs;

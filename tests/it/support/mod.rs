@@ -2,6 +2,7 @@
 
 pub(crate) mod process_memory;
 pub(crate) mod program;
+pub(crate) mod results;
 pub(crate) mod sample_table;
 pub(crate) mod shared;
 pub(crate) mod world;

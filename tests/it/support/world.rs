@@ -18,14 +18,16 @@ use fruitvec::embed::Embedder;
 use fruitvec::error::Result;
 use fruitvec::image::InputImage;
 use fruitvec::ingest::{DeliveryOutcome, Ingest};
-use fruitvec::s3::{ObjectMeta, Store};
+use fruitvec::s3::Store;
 use fruitvec::table::reject::Reject;
-use fruitvec::table::{PartReader, Row, Snapshot};
+use fruitvec::table::{Row, Snapshot};
 use fruitvec_embedded_s3::Server;
 use image::{ImageFormat, RgbImage};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::results;
 
 /// The bucket of the photos.
 pub(crate) const PHOTOS: &str = "photos";
@@ -158,17 +160,7 @@ impl World {
 
     /// Returns the current rows by key.
     pub(crate) async fn current_rows(&self) -> BTreeMap<String, Row> {
-        let mut current = BTreeMap::new();
-        for part in self.snapshot().await.parts {
-            let object = part.part.embeddings_key();
-            let bytes = self.store.get(RESULTS, &object).await.unwrap();
-            let rows = (0..).zip(PartReader::new(&object, bytes).rows().unwrap());
-            for (_, row) in rows.filter(|(number, _)| !part.dead.contains(number)) {
-                let other = current.insert(row.photo.key.clone(), row);
-                assert!(other.is_none(), "two current rows of a key");
-            }
-        }
-        current
+        results::current_rows(&self.store, &self.ingest.card().id).await
     }
 
     /// Reads the reject of a photo from the key that the contract defines.
@@ -180,18 +172,7 @@ impl World {
 
     /// Returns the objects of the results bucket below a prefix, by key.
     pub(crate) async fn result_objects(&self, prefix: &str) -> BTreeMap<String, bytes::Bytes> {
-        let mut keys = Vec::new();
-        let add = |object: ObjectMeta| {
-            keys.push(object.key);
-            Ok(())
-        };
-        self.store.list(RESULTS, prefix, add).await.unwrap();
-        let mut objects = BTreeMap::new();
-        for key in keys {
-            let bytes = self.store.get(RESULTS, &key).await.unwrap();
-            objects.insert(key, bytes);
-        }
-        objects
+        results::objects(&self.store, prefix).await
     }
 
     /// Returns the file of a photo, whose key must need no encoding as a path.
