@@ -11,6 +11,10 @@ pub(crate) const HEIF: ImageFormat = ImageFormat::Avif;
 
 /// The number of bytes of the start of a file that are searched for what it is.
 const START: usize = 4096;
+/// Where the second header of a BMP starts, with its length.
+const BMP_HEADER: usize = 14;
+/// The length of the header of OS/2, whose sizes have 16 bits.
+const OS2_HEADER_BYTES: u32 = 12;
 
 const CONVERT_HEIC: &str = "on an iPhone set Camera > Formats to Most Compatible, \
                             on macOS run `sips -s format jpeg`, elsewhere `heif-convert`";
@@ -41,8 +45,24 @@ pub(crate) fn not_for_uploads(format: ImageFormat) -> Rejection {
 
 /// Returns the width and height, if the format has them at a fixed position.
 pub(crate) fn declared_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
-    let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-    (format == ImageFormat::Png && bytes.get(12..16)? == b"IHDR").then_some((number(16)?, number(20)?))
+    match format {
+        ImageFormat::Png if bytes.get(12..16)? == b"IHDR" => {
+            let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+            Some((number(16)?, number(20)?))
+        }
+        ImageFormat::Bmp => bmp_size(bytes),
+        _ => None,
+    }
+}
+
+/// Returns the width and height of a BMP. A negative height says that the top row comes first.
+fn bmp_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let short = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?).into());
+    let long = |at: usize| Some(i32::from_le_bytes(*bytes.get(at..)?.first_chunk()?).unsigned_abs());
+    match long(BMP_HEADER)? {
+        OS2_HEADER_BYTES => Some((short(18)?, short(20)?)),
+        _ => Some((long(18)?, long(22)?)),
+    }
 }
 
 /// Returns whether a PNG is one that Xcode writes into apps. Its chunks and pixels differ from
@@ -69,7 +89,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_png_declares_its_size_at_a_fixed_position() {
+    fn a_bmp_declares_its_size_as_its_header_stores_numbers() {
+        let bmp = |header: u32, size: &[u8]| {
+            [b"BM\0\0\0\0\0\0\0\0\0\0\0\0", &header.to_le_bytes()[..], size].concat()
+        };
+        let size = |bytes: &[u8]| declared_size(ImageFormat::Bmp, bytes);
+        assert_eq!(size(&bmp(12, &[7, 1, 9, 0])), Some((263, 9)));
+        assert_eq!(size(&bmp(40, &[7, 1, 1, 0, 0xFE, 0xFF, 0xFF, 0xFF])), Some((65_799, 2)));
+        assert_eq!(size(&bmp(124, &[0, 0, 0, 0, 1, 0, 0, 0])), Some((0, 1)));
+        assert_eq!(size(&bmp(40, &[7, 1, 1, 0])), None);
+    }
+
+    #[test]
+    fn a_png_declares_its_size_at_a_fixed_position() {
         let png = b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x01\0\0\0\0\x07";
         assert_eq!(declared_size(ImageFormat::Png, png), Some((256, 7)));
         assert_eq!(declared_size(ImageFormat::Png, &png[..23]), None);
