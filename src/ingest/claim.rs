@@ -1,7 +1,8 @@
 //! The thread and the memory that one photo holds, and the time that it may hold them.
 //!
-//! A blocking thread can't be stopped. When a photo's time is over, its caller takes back what the
-//! photo holds, and the next photo starts. The thread is left to itself until the decoder returns.
+//! When a photo's time is over, its caller takes back what the photo holds, and the next photo
+//! starts. A blocking thread can't be stopped from outside, so it is left to itself. Most decoders
+//! notice soon that they should stop.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +12,15 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::blocking::block_on;
 use crate::error::{Error, Result};
+use crate::image::Watch;
 
 /// What one photo holds. Its thread and its caller share it.
 pub(super) struct Claim {
     state: Mutex<State>,
     /// Tells the caller when the photo's time is over.
     clock: watch::Sender<Clock>,
+    /// Asks the decoder to stop.
+    watch: Watch,
     /// Counts the threads that were left to themselves and still work.
     abandoned: Arc<AtomicUsize>,
 }
@@ -55,7 +59,12 @@ impl Claim {
     /// `abandoned` counts the threads that work after their claim has ended.
     pub(super) fn new(time: Duration, body: OwnedSemaphorePermit, abandoned: Arc<AtomicUsize>) -> Self {
         let state = State { left: time, phase: Phase::Idle, thread: None, memory: vec![body] };
-        Self { state: Mutex::new(state), clock: watch::Sender::new(Clock::Stopped), abandoned }
+        Self {
+            state: Mutex::new(state),
+            clock: watch::Sender::new(Clock::Stopped),
+            watch: Watch::default(),
+            abandoned,
+        }
     }
 
     /// Starts the work on a thread, and the clock.
@@ -104,6 +113,7 @@ impl Claim {
         };
         state.thread = None;
         state.memory.clear();
+        self.watch.stop();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,6 +139,11 @@ impl Drop for EndOnDrop {
 pub(super) struct Work(Arc<Claim>);
 
 impl Work {
+    /// Returns the flag that asks the decoder to stop.
+    pub(super) fn watch(&self) -> Watch {
+        self.0.watch.clone()
+    }
+
     /// Waits for memory. The clock stands still meanwhile, because other photos hold the memory.
     ///
     /// # Errors
@@ -225,6 +240,7 @@ mod tests {
         let claim = resources.claim(Duration::MAX);
         let work = resources.start(&claim).unwrap();
         assert_eq!(resources.free(), (0, 0, 0));
+        assert!(!work.watch().is_stopped());
         work.release_memory().unwrap();
         assert_eq!(resources.free(), (0, 1, 0));
         drop(work);
@@ -239,6 +255,7 @@ mod tests {
         let work = resources.start(&claim).unwrap();
         drop(EndOnDrop(Arc::clone(&claim)));
         assert_eq!(resources.free(), (1, 1, 1));
+        assert!(work.watch().is_stopped());
         // The thread notices when the decoder returns.
         assert!(matches!(work.release_memory(), Err(Error::OutOfTime(_))));
         drop(work);

@@ -54,6 +54,7 @@ impl EmbedJob {
         let size = (probed.header().width, probed.header().height);
         work.wait_for_memory(self.memory.acquire_pixels(probed.memory(side, fit)?))?;
         let start = Instant::now();
+        let probed = probed.stopped_by(work.watch());
         let input = probed.input_image(side, fit, filter);
         self.timings.decode += start.elapsed();
         // The bytes are freed before the memory that accounts for them is released, and all of it

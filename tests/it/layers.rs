@@ -124,7 +124,10 @@ fn imported_paths(source: &str) -> Vec<Vec<String>> {
             }
             let rest = &code[start..];
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(rest.len());
-            expand(&rest[..end], &mut paths);
+            // A group of a `use` declaration, which is expanded above.
+            if !rest[..end].ends_with("::") {
+                expand(&rest[..end], &mut paths);
+            }
         }
     }
     paths
