@@ -126,7 +126,8 @@ def others(suite):
     """Adds files of the other formats that contradict themselves."""
     intact = files()
     lossy = intact["lossy.webp"]
-    changed = lossy[:20] + b"\xff" * 10 + lossy[30:]
+    # The three bytes of the start code.
+    changed = lossy[:23] + b"\xff" * 3 + lossy[26:]
     suite.rejected("photos/damaged/wrong-frame-header.webp", changed, "corrupt", "WebP")
     indices, palette = quantised(256)
     half = gif.Frame(indices, stream=gif.lzw(indices[: SIZE[1] // 2].tobytes()))

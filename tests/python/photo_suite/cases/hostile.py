@@ -114,7 +114,8 @@ def pngs(suite):
     same("pixels-and-100-megabytes", head + png.chunk(b"IDAT", stream) + png.chunk(b"IEND"))
     same("empty-chunks", png.with_chunks(file, *[png.chunk(b"frUt")] * 20_000))
     at = file.index(b"IDAT") - 4
-    same("empty-data-chunks", file[:at] + png.chunk(b"IDAT") * 20_000 + file[at:])
+    flood = file[:at] + png.chunk(b"IDAT") * 20_000 + file[at:]
+    suite.rejected("photos/hostile/empty-data-chunks.png", flood, "corrupt", "PNG", "bytes")
 
 
 def gifs(suite):
@@ -124,7 +125,7 @@ def gifs(suite):
     clears = packed([(4, 3)] * 500_000, False)
     stream = gif.Frame(few, stream=clears + gif.lzw(few.tobytes(), 2))
     file = gif.gif([stream], SIZE, its_palette)
-    suite.embedded("photos/hostile/clear-codes.gif", file, its_palette[few])
+    suite.rejected("photos/hostile/clear-codes.gif", file, "corrupt", "GIF", "bytes")
     frames = [gif.Frame(indices)] + [gif.Frame(indices[:1, :1])] * 5000
     suite.embedded("photos/hostile/many-frames.gif", gif.gif(frames, SIZE, palette), palette[indices])
     comments = gif.extension(0xFE, b"x") * 20_000

@@ -63,4 +63,4 @@ def containers(suite, same):
     same("without-the-last-padding", odd[:-1], photo())
     ((_, data),) = chunks(file)
     suite.rejected("photos/webp/no-picture.webp", webp([(b"ABCD", data)]), "corrupt", "WebP")
-    suite.rejected("photos/webp/empty.webp", webp([]), "truncated", "WebP")
+    suite.rejected("photos/webp/empty.webp", webp([]), "corrupt", "WebP")
