@@ -48,7 +48,7 @@ impl<'a> Chunks<'a> {
         let chunks = Self { offsets, counts: list(279, 325)?, file_bytes: bytes.len(), compression };
         let (across, down) = layout.chunks();
         let planes = if layout.planar { layout.samples } else { 1 };
-        chunks.check(u64::from(across) * u64::from(down) * planes as u64)?;
+        chunks.check((u64::from(across) * u64::from(down)).saturating_mul(planes as u64))?;
         Ok(chunks)
     }
 

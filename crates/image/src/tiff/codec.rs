@@ -26,6 +26,8 @@ const HEAD_START: u64 = 256 << 10;
 const FRAMING: u64 = 64;
 /// The limit on memory for the history of a Zstandard stream, as a power of two.
 const ZSTD_WINDOW: u32 = 23;
+/// The memory of a Zstandard decoder apart from the history, rounded up.
+const ZSTD_STATE: u64 = 512 << 10;
 
 /// Decompresses one chunk after another.
 pub(super) struct Codec<'a> {
@@ -66,6 +68,15 @@ impl Step {
     /// Returns a step of a decompressor. One that stands still needs input that does not come.
     fn new(consumed: usize, produced: usize, has_ended: bool) -> Self {
         Self { consumed, produced, is_last: has_ended || (consumed, produced) == (0, 0) }
+    }
+}
+
+/// Returns the memory of the codecs of an image, one for each plane. All but those of Zstandard are
+/// small.
+pub(super) fn memory(layout: &Layout) -> u64 {
+    match layout.compression {
+        Compression::Zstd => layout.planes() as u64 * ((1 << ZSTD_WINDOW) + ZSTD_STATE),
+        _ => 0,
     }
 }
 

@@ -55,7 +55,9 @@ impl Converter {
             Photometric::CieLab => Colours::Lab(Lab::new(0).into()),
             Photometric::IccLab => Colours::Lab(Lab::new(128).into()),
         };
-        Ok(Self { colours, alpha: layout.alpha })
+        // Only the samples that are used are unpacked, and alpha is the last of them.
+        let index = layout.photometric.samples();
+        Ok(Self { colours, alpha: layout.alpha.map(|alpha| Alpha { index, ..alpha }) })
     }
 
     /// Converts a row. `step` is the number of samples per pixel.

@@ -1,7 +1,7 @@
 //! Decodes the first image of a TIFF, one row of a chunk at a time.
 
 use super::chunks::Chunks;
-use super::codec::Codec;
+use super::codec::{self, Codec};
 use super::colour::Converter;
 use super::compression::Compression;
 use super::directory::Directory;
@@ -18,6 +18,11 @@ use fruitvec_core::rejection::Rejection;
 /// The limit on the stored image after decompression, in bytes. The largest image with four samples
 /// of 16 bits fits.
 const MAX_STORED_BYTES: u64 = 512 << 20;
+/// The same for JPEGs, which take longer. The largest image with four samples fits.
+const MAX_JPEG_BYTES: u64 = 256 << 20;
+/// The bytes as which a shorter row counts, because each row costs some time. The largest image in
+/// tiles of 16 pixels fits.
+const MIN_ROW_BYTES: u64 = 64;
 /// How many of the floating-point samples may be above white: a tenth.
 const MAX_OUTLIERS: u64 = 10;
 
@@ -30,7 +35,7 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<Header, Rejection> {
     if pixels < MAX_STORED_BYTES {
         image.check_stored_bytes()?;
     }
-    let decoded_bytes = pixels * image.channels() + image.buffer_bytes();
+    let decoded_bytes = pixels.saturating_mul(image.channels()).saturating_add(image.buffer_bytes());
     Ok(Header { width, height, decoded_bytes })
 }
 
@@ -57,40 +62,42 @@ impl<'a> Image<'a> {
     }
 
     fn check_stored_bytes(&self) -> Result<(), Rejection> {
+        let is_jpeg = self.layout.compression == Compression::Jpeg;
+        let limit = if is_jpeg { MAX_JPEG_BYTES } else { MAX_STORED_BYTES };
         let stored = self.stored_bytes();
-        if stored <= MAX_STORED_BYTES {
+        if stored <= limit {
             return Ok(());
         }
-        Err(too_large(&format!("{stored} bytes of samples, above the limit of {MAX_STORED_BYTES}")))
+        Err(too_large(&format!("{stored} bytes of samples and padding, above the limit of {limit}")))
     }
 
     fn channels(&self) -> u64 {
         u64::from(self.layout.photometric.channels())
     }
 
-    /// Returns the length of the rows that are decoded, with the padding of tiles.
+    /// Returns the length of the rows that are decompressed, with the padding of tiles.
     fn stored_bytes(&self) -> u64 {
         let rows = u64::from(self.layout.height.div_ceil(self.layout.subsampling.1));
-        let row = self.layout.row_bytes() * self.layout.planes() as u64;
+        let row = self.layout.row_bytes().max(MIN_ROW_BYTES) * self.layout.planes() as u64;
         row.saturating_mul(u64::from(self.layout.chunks().0)).saturating_mul(rows)
     }
 
     /// Returns the samples of the rows that are converted at once.
     fn samples_bytes(&self) -> u64 {
         let rows = u64::from(self.layout.subsampling.1);
-        u64::from(self.layout.chunk.0) * self.samples_per_pixel() as u64 * rows
-    }
-
-    fn samples_per_pixel(&self) -> usize {
-        if self.layout.planar { self.layout.used_samples() } else { self.layout.samples }
+        u64::from(self.layout.visible_width()) * self.layout.used_samples() as u64 * rows
     }
 
     /// Returns the memory that is needed in addition to the decoded image.
     fn buffer_bytes(&self) -> u64 {
-        // A row, its copy for the predictor of floating-point numbers, and libjpeg's rows of
-        // blocks.
+        // A row, and libjpeg's rows of blocks.
         let jpeg = if self.layout.compression == Compression::Jpeg { 64 } else { 0 };
-        self.layout.row_bytes() * (2 + jpeg) + self.samples_bytes()
+        self.layout.row_bytes() * (1 + jpeg) + self.samples_bytes() + codec::memory(&self.layout)
+    }
+
+    /// Returns the samples of an area's rows that are converted at once.
+    fn samples_in(&self, area: &Area) -> usize {
+        area.width as usize * self.layout.used_samples() * self.layout.subsampling.1 as usize
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<Raster, Rejection> {
@@ -116,13 +123,14 @@ impl<'a> Image<'a> {
         for index in 0..per_plane {
             let (column, line) = (index as u32 % across, index as u32 / across);
             let area = Area::new(layout, column, line);
-            for (plane, codec) in codecs.iter_mut().enumerate() {
+            for (plane, codec) in layout.used().zip(&mut codecs) {
                 let chunk = self.chunks.bytes(bytes, plane * per_plane + index)?;
                 codec.start(chunk, area.height)?;
             }
             for y in (0..area.height).step_by(layout.subsampling.1 as usize) {
-                self.read_samples(&mut codecs, &mut unpacker, &mut row, &mut samples)?;
-                self.convert(&converter, &samples, &area, y, &mut target);
+                let samples = &mut samples[..self.samples_in(&area)];
+                self.read_samples(&mut codecs, &mut unpacker, &mut row, samples)?;
+                self.convert(&converter, samples, &area, y, &mut target);
             }
         }
         if unpacker.outliers > length / MAX_OUTLIERS {
@@ -140,14 +148,14 @@ impl<'a> Image<'a> {
         row: &mut [u8],
         samples: &mut [u8],
     ) -> Result<(), Rejection> {
-        let step = codecs.len();
         for (plane, codec) in codecs.iter_mut().enumerate() {
             codec.read(row)?;
             let (across, down) = self.layout.subsampling;
             if (across, down) == (1, 1) {
-                unpacker.unpack(row, &mut samples[plane..], step);
+                unpacker.unpack(plane, row, samples);
             } else {
-                let (factors, width) = ((across as usize, down as usize), self.layout.chunk.0 as usize);
+                let factors = (across as usize, down as usize);
+                let width = samples.len() / self.layout.used_samples() / factors.1;
                 subsampling::expand(row, factors, width, samples);
             }
         }
@@ -156,14 +164,14 @@ impl<'a> Image<'a> {
 
     /// Converts the rows from `y` in an area.
     fn convert(&self, converter: &Converter, samples: &[u8], area: &Area, y: u32, target: &mut [u8]) {
-        let step = self.samples_per_pixel();
+        let step = self.layout.used_samples();
         let channels = self.channels() as usize;
-        let rows = samples.chunks_exact(self.layout.chunk.0 as usize * step);
         let width = area.width as usize;
+        let rows = samples.chunks_exact(width * step);
         for (below, row) in rows.take((area.height - y) as usize).enumerate() {
             let line = (area.top + y) as usize + below;
             let start = (line * self.layout.width as usize + area.left as usize) * channels;
-            converter.convert(&row[..width * step], step, &mut target[start..start + width * channels]);
+            converter.convert(row, step, &mut target[start..start + width * channels]);
         }
     }
 }

@@ -17,6 +17,15 @@ impl ByteOrder {
     /// Reads a number of at most 8 bytes.
     pub(super) fn number(self, bytes: &[u8]) -> u64 {
         let append = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        // The widths of samples, of which there are millions.
+        match (self, bytes) {
+            (_, [byte]) => return u64::from(*byte),
+            (Self::Little, [a, b]) => return u64::from(u16::from_le_bytes([*a, *b])),
+            (Self::Big, [a, b]) => return u64::from(u16::from_be_bytes([*a, *b])),
+            (Self::Little, [a, b, c, d]) => return u64::from(u32::from_le_bytes([*a, *b, *c, *d])),
+            (Self::Big, [a, b, c, d]) => return u64::from(u32::from_be_bytes([*a, *b, *c, *d])),
+            _ => {}
+        }
         match self {
             Self::Little => bytes.iter().rev().fold(0, append),
             Self::Big => bytes.iter().fold(0, append),

@@ -143,9 +143,19 @@ impl Layout {
         Ok(())
     }
 
-    /// Returns the samples per pixel that are decoded: those of the colour, and up to alpha.
+    /// Returns the number of samples per pixel that are decoded.
     pub(super) fn used_samples(&self) -> usize {
-        self.alpha.map_or(self.photometric.samples(), |alpha| alpha.index + 1)
+        self.used().count()
+    }
+
+    /// Returns the positions of the samples that are decoded: those of the colour, and alpha.
+    pub(super) fn used(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.photometric.samples()).chain(self.alpha.map(|alpha| alpha.index))
+    }
+
+    /// Returns the most pixels in a row of a chunk that are not padding.
+    pub(super) fn visible_width(&self) -> u32 {
+        self.chunk.0.min(self.width)
     }
 
     /// Returns the number of streams of a chunk: one, or one for each sample that is decoded.

@@ -2,10 +2,10 @@
 
 /// Expands units of `across` × `down` brightnesses and two chroma samples to rows of three samples.
 ///
-/// `rows` has space for `down` rows of `width` pixels.
+/// `rows` has space for `down` rows of `width` pixels. What is stored after them is padding.
 pub(super) fn expand(stored: &[u8], (across, down): (usize, usize), width: usize, rows: &mut [u8]) {
     let unit = across * down + 2;
-    for (column, unit) in stored.chunks_exact(unit).enumerate() {
+    for (column, unit) in stored.chunks_exact(unit).take(width.div_ceil(across)).enumerate() {
         let (brightnesses, chroma) = unit.split_at(across * down);
         for (index, brightness) in brightnesses.iter().enumerate() {
             let (x, y) = (column * across + index % across, index / across);

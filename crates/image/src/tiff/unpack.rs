@@ -9,138 +9,150 @@ use super::photometric::Photometric;
 pub(super) struct Unpacker {
     bits: u32,
     is_float: bool,
-    /// Whether samples are positions in a palette, which are not scaled.
-    is_index: bool,
+    /// The brightness, or the position in a palette, for each value of less than 8 bits.
+    levels: Vec<u8>,
     order: ByteOrder,
     predictor: Predictor,
     /// Samples per pixel in a row.
     samples: usize,
-    /// Floating-point samples outside the range from 0 to 1.
+    /// The positions in the pixel of the samples that are decoded.
+    used: Vec<usize>,
+    /// How many of them are colours.
+    colours: usize,
+    planar: bool,
+    /// Floating-point colours outside the range from 0 to 1.
     pub(super) outliers: u64,
 }
 
 impl Unpacker {
     pub(super) fn new(layout: &Layout, order: ByteOrder) -> Self {
+        let largest = (1_u32 << layout.bits.min(8)) - 1;
+        let is_index = layout.photometric == Photometric::Palette;
+        let level = |value: u32| if is_index { value } else { value * 255 / largest };
         Self {
             bits: layout.bits,
             is_float: layout.is_float,
-            is_index: layout.photometric == Photometric::Palette,
+            levels: (0..=largest).map(|value| level(value) as u8).collect(),
             order,
             predictor: layout.predictor,
             samples: layout.samples_per_plane(),
+            used: layout.used().collect(),
+            colours: layout.photometric.samples(),
+            planar: layout.planar,
             outliers: 0,
         }
     }
 
-    /// Converts a row, and writes its samples to every `step`th byte of the target. `row` is
-    /// overwritten.
-    pub(super) fn unpack(&mut self, row: &mut [u8], target: &mut [u8], step: usize) {
-        let order = match self.predictor {
-            Predictor::None => self.order,
-            Predictor::Difference => {
-                self.add_differences(row);
-                self.order
-            }
-            Predictor::FloatDifference => {
-                self.add_float_differences(row);
-                ByteOrder::Big
-            }
-        };
-        let target = target.iter_mut().step_by(step);
+    /// Converts as many pixels of a row as the target holds. `row` is overwritten.
+    ///
+    /// A pixel of the target consists of the samples that are used. A row of a plane has one of
+    /// them.
+    pub(super) fn unpack(&mut self, plane: usize, row: &mut [u8], target: &mut [u8]) {
+        if self.predictor == Predictor::FloatDifference {
+            add_float_differences(row, self.samples);
+        }
+        if self.planar {
+            return self.unpack_sample(plane, 0, row, target);
+        }
+        if self.bits == 8 && self.predictor == Predictor::None && self.used.len() == self.samples {
+            return target.copy_from_slice(&row[..target.len()]);
+        }
+        for index in 0..self.used.len() {
+            self.unpack_sample(index, self.used[index], row, target);
+        }
+    }
+
+    /// Converts the samples at a position of the pixels, to those at `index` of the target's.
+    fn unpack_sample(&mut self, index: usize, position: usize, row: &[u8], target: &mut [u8]) {
+        let target = target[index..].iter_mut().step_by(self.used.len());
         let size = self.bits as usize / 8;
-        // The byte of a number that has its upper bits.
-        let upper = if order == ByteOrder::Big { 0 } else { size.saturating_sub(1) };
-        match self.bits {
-            16 | 32 | 64 if self.is_float => {
-                for (target, sample) in target.zip(row.chunks_exact(size)) {
-                    let value = float(order.number(sample), self.bits);
-                    self.outliers += u64::from(!(0.0..=1.0).contains(&value));
-                    // The cast saturates, and turns NaN into 0.
-                    *target = (value * 255.0 + 0.5) as u8;
-                }
+        if !self.bits.is_multiple_of(8) {
+            return self.unpack_bits(position, row, target);
+        }
+        let (order, shift) = (self.order, self.bits - 8);
+        let samples = row.chunks_exact(size * self.samples).map(|pixel| &pixel[position * size..][..size]);
+        match self.predictor {
+            Predictor::FloatDifference => {
+                let numbers = row.len() / size;
+                let positions = (position..numbers).step_by(self.samples);
+                let bytes = |at| (0..size).map(move |byte| u64::from(row[byte * numbers + at]));
+                let values = positions.map(|at| bytes(at).fold(0, |number, byte| number << 8 | byte));
+                self.unpack_floats(index, values, target);
             }
-            8 => target.zip(&*row).for_each(|(target, sample)| *target = *sample),
-            16 | 24 | 32 => {
+            Predictor::None if self.is_float => {
+                self.unpack_floats(index, samples.map(|sample| order.number(sample)), target);
+            }
+            Predictor::None => {
                 // 16-bit samples lose their lower byte, as in Pillow's conversion to RGB.
-                target.zip(row.chunks_exact(size)).for_each(|(target, sample)| *target = sample[upper]);
+                let upper = if order == ByteOrder::Big { 0 } else { size - 1 };
+                target.zip(samples).for_each(|(target, sample)| *target = sample[upper]);
             }
-            _ => self.unpack_bits(row, target),
+            Predictor::Difference => {
+                let values = samples.scan(0_u64, |sum, sample| {
+                    *sum = sum.wrapping_add(order.number(sample));
+                    Some(*sum)
+                });
+                if self.is_float {
+                    return self.unpack_floats(index, values, target);
+                }
+                target.zip(values).for_each(|(target, value)| *target = (value >> shift) as u8);
+            }
+        }
+    }
+
+    /// Converts numbers whose lower bits are those of a floating-point number.
+    fn unpack_floats<'t>(
+        &mut self,
+        index: usize,
+        values: impl Iterator<Item = u64>,
+        target: impl Iterator<Item = &'t mut u8>,
+    ) {
+        let mut outliers = 0;
+        for (target, bits) in target.zip(values) {
+            let value = float(bits, self.bits);
+            outliers += u64::from(!(0.0..=1.0).contains(&value));
+            // The cast saturates, and turns NaN into 0.
+            *target = (value * 255.0 + 0.5) as u8;
+        }
+        if index < self.colours {
+            self.outliers += outliers;
         }
     }
 
     /// Unpacks samples of any number of bits, of which the highest come first in either byte order.
-    fn unpack_bits<'t>(&self, row: &[u8], target: impl Iterator<Item = &'t mut u8>) {
-        let largest = (1_u64 << self.bits) - 1;
-        let (mut buffer, mut available) = (0_u64, 0);
-        let mut bytes = row.iter();
-        for target in target {
-            while available < self.bits {
-                buffer = buffer << 8 | u64::from(bytes.next().copied().unwrap_or(0));
-                available += 8;
-            }
-            available -= self.bits;
-            let sample = buffer >> available & largest;
-            *target = match self.bits {
-                _ if self.is_index => sample as u8,
-                0..8 => (sample * 255 / largest) as u8,
-                _ => (sample >> (self.bits - 8)) as u8,
-            };
-        }
-    }
-
-    fn add_differences(&self, row: &mut [u8]) {
-        let size = self.bits as usize / 8;
-        let distance = self.samples * size;
-        if size == 1 {
-            for at in distance..row.len() {
-                row[at] = row[at].wrapping_add(row[at - distance]);
-            }
-            return;
-        }
-        if size == 2 {
-            return match self.order {
-                ByteOrder::Little => add_shorts(row, distance, u16::from_le_bytes, u16::to_le_bytes),
-                ByteOrder::Big => add_shorts(row, distance, u16::from_be_bytes, u16::to_be_bytes),
-            };
-        }
-        for at in (distance..row.len() / size * size).step_by(size) {
-            let left = self.order.number(&row[at - distance..][..size]);
-            let sum = self.order.number(&row[at..][..size]).wrapping_add(left);
-            let bytes = sum.to_le_bytes();
-            row[at..at + size].copy_from_slice(&bytes[..size]);
-            if self.order == ByteOrder::Big {
-                row[at..at + size].reverse();
-            }
-        }
-    }
-
-    /// Adds the differences of bytes, and collects those of each number (Adobe's TIFF Technical
-    /// Note 3).
-    fn add_float_differences(&self, row: &mut [u8]) {
-        for at in self.samples..row.len() {
-            row[at] = row[at].wrapping_add(row[at - self.samples]);
-        }
-        let size = self.bits as usize / 8;
-        let (sorted, numbers) = (row.to_vec(), row.len() / size);
-        for (index, number) in row.chunks_exact_mut(size).enumerate() {
-            for (byte, value) in number.iter_mut().enumerate() {
-                *value = sorted[byte * numbers + index];
-            }
+    fn unpack_bits<'t>(&self, position: usize, row: &[u8], target: impl Iterator<Item = &'t mut u8>) {
+        let bits = self.bits as usize;
+        let largest = (1_u64 << bits) - 1;
+        let starts = (position * bits..).step_by(self.samples * bits);
+        for (target, start) in target.zip(starts) {
+            let bytes = &row[start / 8..(start + bits).div_ceil(8)];
+            let after = 8 * bytes.len() - start % 8 - bits;
+            let sample = ByteOrder::Big.number(bytes) >> after & largest;
+            *target = if bits < 8 { self.levels[sample as usize] } else { (sample >> (bits - 8)) as u8 };
         }
     }
 }
 
-/// Adds differences of 16-bit numbers, of which there can be hundreds of millions.
-fn add_shorts(
-    row: &mut [u8],
-    distance: usize,
-    read: impl Fn([u8; 2]) -> u16,
-    write: impl Fn(u16) -> [u8; 2],
-) {
-    for at in (distance..row.len() / 2 * 2).step_by(2) {
-        let left = read([row[at - distance], row[at - distance + 1]]);
-        let sum = read([row[at], row[at + 1]]).wrapping_add(left);
-        row[at..at + 2].copy_from_slice(&write(sum));
+/// Adds the differences of bytes. The first bytes of all numbers come first, then the second ones
+/// (Adobe's TIFF Technical Note 3).
+fn add_float_differences(row: &mut [u8], distance: usize) {
+    match distance {
+        1 => add_bytes::<1>(row),
+        3 => add_bytes::<3>(row),
+        4 => add_bytes::<4>(row),
+        _ => (distance..row.len()).for_each(|at| row[at] = row[at].wrapping_add(row[at - distance])),
+    }
+}
+
+/// Adds differences of bytes without reading back what was just written.
+fn add_bytes<const DISTANCE: usize>(row: &mut [u8]) {
+    let mut sums = [0_u8; DISTANCE];
+    let (groups, rest) = row.as_chunks_mut::<DISTANCE>();
+    for bytes in groups.iter_mut().map(|group| &mut group[..]).chain([rest]) {
+        for (sum, byte) in sums.iter_mut().zip(bytes) {
+            *sum = sum.wrapping_add(*byte);
+            *byte = *sum;
+        }
     }
 }
 

@@ -215,23 +215,28 @@ proptest! {
     fn floating_point_samples_decode_with_their_predictor(
         values in prop::collection::vec(0_u8..=255, 1..60),
         (bits, predictor, big_endian) in (prop::sample::select(vec![16_u16, 32, 64]), 1_u16..=3, any::<bool>()),
+        heights in 0_usize..5,
     ) {
         prop_assume!(predictor != 2);
         let tiff = if big_endian { Tiff::big_endian() } else { Tiff::little() };
         let size = usize::from(bits / 8);
-        let numbers: Vec<Vec<u8>> = values.iter().map(|value| float_bytes(f64::from(*value) / 255.0, bits)).collect();
+        // Samples that are not colours may have any value, and don't count as outliers.
+        let pixels = values.iter().map(|value| f64::from(*value) / 255.0);
+        let pixels = pixels.flat_map(|value| std::iter::once(value).chain(std::iter::repeat_n(9000.0, heights)));
+        let numbers: Vec<Vec<u8>> = pixels.map(|value| float_bytes(value, bits)).collect();
         let row: Vec<u8> = if predictor == 3 {
             let sorted: Vec<u8> = (0..size).flat_map(|byte| numbers.iter().map(move |number| number[byte])).collect();
-            let left = [&[0], &sorted[..sorted.len() - 1]].concat();
+            let left = [&vec![0; 1 + heights], &sorted[..sorted.len() - 1 - heights]].concat();
             sorted.iter().zip(left).map(|(byte, left)| byte.wrapping_sub(left)).collect()
         } else {
             let ordered = |mut number: Vec<u8>| { if !big_endian { number.reverse(); } number };
             numbers.into_iter().flat_map(ordered).collect()
         };
         let file = tiff
-            .image((values.len() as u32, 1), 1, &[bits])
+            .image((values.len() as u32, 1), 1, &vec![bits; 1 + heights])
             .with(259, Field::Short(&[8]))
             .with(317, Field::Short(&[predictor]))
+            .with(338, Field::Short(&vec![0; heights]))
             .with(339, Field::Short(&[3]))
             .strips(1, vec![compress(&row, 8)])
             .bytes();

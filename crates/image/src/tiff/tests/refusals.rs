@@ -69,6 +69,12 @@ fn impossible_numbers_are_refused_before_anything_is_decoded() {
         (tiled(2000, 1), &[DecodedTooLarge]),
         (tiled(1, 65_535), &[Truncated, Corrupt]),
         (tiled(1, u32::MAX), &[DecodedTooLarge]),
+        (tiled(u32::MAX, 1), &[TooManyPixels, DecodedTooLarge]),
+        (grey().image((u32::MAX, u32::MAX), 2, &[8; 3]).with(278, Field::Long(huge)), &[TooManyPixels]),
+        (
+            tiled(u32::MAX, 1).image((u32::MAX, u32::MAX), 2, &[8; 3]).with(284, Field::Short(&[2])),
+            &[DecodedTooLarge],
+        ),
         (tiled(1, 0), &[Corrupt]),
         (grey().with(256, Field::Long(huge)), &[TooManyPixels, DecodedTooLarge]),
         (grey().with(257, Field::Long(&[0])), &[Corrupt]),
@@ -84,6 +90,55 @@ fn impossible_numbers_are_refused_before_anything_is_decoded() {
         let rejection = reject(&tiff.bytes());
         assert!(codes.contains(&rejection.code), "{index}: {:?} {rejection}", rejection.code);
     }
+}
+
+/// A file of a few hundred bytes can claim a tile of billions of pixels, most of them padding.
+#[test]
+fn padding_is_not_unpacked() {
+    let (side, rows) = (65_536, 65_500);
+    let end_of_page = [0x00, 0x10, 0x01];
+    let tiff = Tiff::little().image((1, rows), 0, &[1]).with(259, Field::Short(&[4]));
+    let file = tiff.tiles((side, side), vec![end_of_page.to_vec()]).bytes();
+    let header = crate::tiff::read_header(&file).unwrap();
+    // The image, a row as stored, and its only pixel.
+    assert_eq!(header.decoded_bytes, u64::from(rows) + u64::from(side / 8) + 1);
+    assert_eq!(crate::tiff::decode(&file).unwrap().samples, vec![255; rows as usize]);
+    // Of 256 samples per pixel, two are used.
+    let mut kinds = [0; 255];
+    kinds[254] = 2;
+    let tiff = Tiff::little().image((2, 1), 1, &[8; 256]).with(338, Field::Short(&kinds));
+    let pixels = [[&[9][..], &[1; 254], &[255]].concat(), [&[9][..], &[1; 254], &[0]].concat()].concat();
+    let file = tiff.strips(1, vec![pixels]).bytes();
+    assert_eq!(crate::tiff::read_header(&file).unwrap().decoded_bytes, 2 + 2 * 256 + 2 * 2);
+    assert_eq!(crate::tiff::decode(&file).unwrap().samples, [9, 255]);
+}
+
+/// Each plane has a decoder, and that of Zstandard keeps up to 8 MiB.
+#[test]
+fn only_planes_that_are_used_are_decoded() {
+    let mut kinds = [0; 63];
+    kinds[62] = 2;
+    let planes =
+        [vec![compress(&[9; 16], 50000)], vec![vec![]; 62], vec![compress(&[255; 16], 50000)]].concat();
+    let tiff = Tiff::little().image((4, 4), 1, &[8; 64]).with(259, Field::Short(&[50000]));
+    let tiff = tiff.with(284, Field::Short(&[2])).with(338, Field::Short(&kinds));
+    let file = tiff.strips(4, planes).bytes();
+    let header = crate::tiff::read_header(&file).unwrap();
+    assert_eq!(header.decoded_bytes >> 20, 2 * 8 + 1);
+    assert_eq!(crate::tiff::decode(&file).unwrap().samples, [9; 16]);
+}
+
+/// Each row costs some time, however short it is.
+#[test]
+fn millions_of_narrow_rows_are_refused() {
+    let tiff = |width| {
+        let offsets = vec![8; (8000 / width) as usize];
+        let tiff = Tiff::little().image((8000, 8000), 1, &[8]).tiles((width, 8000), vec![vec![0; 64_000]]);
+        tiff.with(324, Field::Long(&offsets)).bytes()
+    };
+    let rejection = crate::tiff::read_header(&tiff(1)).unwrap_err();
+    assert_eq!(rejection.code, RejectCode::DecodedTooLarge, "{rejection}");
+    crate::tiff::read_header(&tiff(16)).unwrap();
 }
 
 /// Any count of a tag that refers to a list is harmless, also one of billions.
