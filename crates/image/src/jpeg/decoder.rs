@@ -43,6 +43,7 @@ pub(crate) fn in_strips(
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|payload| {
         match payload.downcast_ref() {
             Some(Stop::EndsEarly(position)) => Err(scan_ends_early(*position, bytes.len())),
+            Some(Stop::Damaged) => Err(corrupt("too many of its pixels are missing")),
             Some(Stop::Failed) => Err(corrupt(&reason(bytes))),
             // Any other panic is a bug, which the caller reports with another code.
             None => resume_unwind(payload),
@@ -67,7 +68,7 @@ fn decode_or_unwind(
     pass_on: &mut dyn FnMut(Raster) -> Result<(), Rejection>,
 ) -> Result<(), Rejection> {
     let failed = |cause: std::io::Error| corrupt(&cause.to_string());
-    let source = Source::new(bytes, &outline.scan_ends, outline.buffered);
+    let source = Source::new(bytes, &outline.scans, outline.buffered);
     let mut decoder = Decompress::builder().with_err(error_manager()).from_reader(source).map_err(failed)?;
     let &Outline { width, height, .. } = outline;
     // libjpeg may use another frame than the one whose size was checked against the limits.

@@ -23,9 +23,12 @@ pub(super) struct Frame {
     pub(super) components: Vec<Component>,
 }
 
-/// A component: its identifier, and its horizontal and vertical sampling factors.
+/// A component: its place in the frame, its identifier, and its horizontal and vertical sampling
+/// factors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Component {
+    pub(super) index: usize,
+    /// Not unique in some files.
     pub(super) id: u8,
     across: u64,
     down: u64,
@@ -47,7 +50,7 @@ impl Frame {
             _ => return Err(format::unsupported("hierarchical JPEG")),
         };
         let components: Vec<_> = components.chunks_exact(3).take(usize::from(count)).collect();
-        let components: Vec<_> = components.into_iter().filter_map(Component::parse).collect();
+        let components: Vec<_> = components.into_iter().enumerate().filter_map(Component::parse).collect();
         if !matches!(components.len(), 1 | 3 | 4) || components.len() != usize::from(count) {
             return Err(corrupt("its frame header declares invalid components"));
         }
@@ -77,10 +80,16 @@ impl Frame {
     /// Returns the number of blocks that a scan of some components visits.
     pub(super) fn blocks_in_scan(&self, components: &[Component]) -> u64 {
         let [component] = components else { return self.blocks_in_units(components) };
-        // A scan of one component has no units. It leaves out the blocks beyond the edges.
+        // The units of a scan of one component are its blocks, without those beyond the edges.
         let (max_across, max_down) = self.largest_factors();
         let blocks = |pixels: u64, factor: u64, max: u64| (pixels * factor).div_ceil(max).div_ceil(BLOCK);
         blocks(self.width, component.across, max_across) * blocks(self.height, component.down, max_down)
+    }
+
+    /// Returns the number of units in a scan of some components. A restart interval counts units.
+    pub(super) fn units_in_scan(&self, components: &[Component]) -> u64 {
+        let (across, down) = self.units();
+        if components.len() == 1 { self.blocks_in_scan(components) } else { across * down }
     }
 
     fn blocks_in_units(&self, components: &[Component]) -> u64 {
@@ -90,9 +99,9 @@ impl Frame {
 }
 
 impl Component {
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    fn parse((index, bytes): (usize, &[u8])) -> Option<Self> {
         let &[id, factors, _] = bytes else { return None };
         let (across, down) = (u64::from(factors >> 4), u64::from(factors & 15));
-        ((1..=4).contains(&across) && (1..=4).contains(&down)).then_some(Self { id, across, down })
+        ((1..=4).contains(&across) && (1..=4).contains(&down)).then_some(Self { index, id, across, down })
     }
 }

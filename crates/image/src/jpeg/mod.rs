@@ -1,6 +1,7 @@
 //! JPEG: its segments, and decoding at a scale.
 
 mod cost;
+mod data;
 mod decoder;
 mod frame;
 mod rejections;

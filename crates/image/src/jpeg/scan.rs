@@ -22,9 +22,8 @@ impl Scan {
         let invalid = || corrupt("a scan header is invalid");
         let (&count, rest) = payload.split_first().ok_or_else(invalid)?;
         let (ids, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(invalid)?;
-        let component = |id: u8| frame.components.iter().find(|component| component.id == id).copied();
-        let components = ids.chunks_exact(2).map(|id| component(id[0])).collect::<Option<Vec<_>>>();
-        let components = components.filter(|components| !components.is_empty()).ok_or_else(invalid)?;
+        let ids = ids.chunks_exact(2).map(|id| id[0]);
+        let components = components(ids, frame).ok_or_else(invalid)?;
         let &[first, last, bits, ..] = rest else { return Err(invalid()) };
         let (band, bits) = if frame.coding.progressive {
             ((first, last), (bits >> 4, bits & 15))
@@ -45,16 +44,31 @@ impl Scan {
     }
 }
 
+/// Returns the components of a frame that have these identifiers, in the order of the frame.
+///
+/// Several components can have the same identifier. Like libjpeg, it takes the next one each time.
+fn components(ids: impl Iterator<Item = u8>, frame: &Frame) -> Option<Vec<Component>> {
+    let mut components = Vec::new();
+    for (place, id) in ids.enumerate() {
+        let component = *frame.components.iter().skip(place).find(|component| component.id == id)?;
+        if components.iter().any(|earlier: &Component| earlier.index == component.index) {
+            return None;
+        }
+        components.push(component);
+    }
+    (!components.is_empty()).then_some(components)
+}
+
 /// The lowest bit of each coefficient that the scans so far have brought, by component.
 #[derive(Default)]
-pub(super) struct Progress(Vec<(u8, [Option<u8>; COEFFICIENTS])>);
+pub(super) struct Progress(Vec<(usize, [Option<u8>; COEFFICIENTS])>);
 
 impl Progress {
     pub(super) fn add(&mut self, scan: &Scan) {
         for component in &scan.components {
-            let known = self.0.iter().position(|(id, _)| *id == component.id);
+            let known = self.0.iter().position(|(index, _)| *index == component.index);
             let index = known.unwrap_or_else(|| {
-                self.0.push((component.id, [None; COEFFICIENTS]));
+                self.0.push((component.index, [None; COEFFICIENTS]));
                 self.0.len() - 1
             });
             let (first, last) = (usize::from(scan.band.0), usize::from(scan.band.1));
@@ -69,10 +83,32 @@ impl Progress {
     /// Returns whether the scans have brought every bit of every coefficient.
     pub(super) fn is_complete(&self, frame: &Frame) -> bool {
         let is_complete = |bits: &[Option<u8>; COEFFICIENTS]| bits.iter().all(|bit| *bit == Some(0));
-        let known = |id| self.0.iter().find(|(known, _)| *known == id);
+        let known = |index| self.0.iter().find(|(known, _)| *known == index);
         frame
             .components
             .iter()
-            .all(|component| known(component.id).is_some_and(|(_, bits)| is_complete(bits)))
+            .all(|component| known(component.index).is_some_and(|(_, bits)| is_complete(bits)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_with_the_same_identifier_take_turns() {
+        let frame = [8, 0, 24, 0, 24, 3, 1, 0x11, 0, 1, 0x33, 0, 2, 0x11, 0];
+        let frame = Frame::parse(0xC0, &frame).unwrap();
+        let blocks = |ids: &[u8]| {
+            let ids: Vec<u8> =
+                [ids.len() as u8].into_iter().chain(ids.iter().flat_map(|id| [*id, 0])).collect();
+            let scan = Scan::parse(&[&ids[..], &[0, 63, 0]].concat(), &frame).ok()?;
+            Some(frame.blocks_in_scan(&scan.components))
+        };
+        assert_eq!(blocks(&[1, 1]), Some(10));
+        assert_eq!([&[1, 1, 2][..], &[1, 2], &[2, 1]].map(blocks), [Some(11), Some(2), Some(10)]);
+        for ids in [&[1, 1, 1][..], &[2, 1, 1], &[2, 2], &[3]] {
+            assert_eq!(blocks(ids), None, "{ids:?}");
+        }
     }
 }

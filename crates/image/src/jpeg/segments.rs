@@ -8,6 +8,7 @@ use image::metadata::Orientation;
 use memchr::memchr;
 
 use super::cost::Cost;
+use super::data::ScanData;
 use super::frame::{BLOCK, Frame};
 use super::rejections::{corrupt, ends_early, scan_ends_early};
 use super::scan::{Progress, Scan};
@@ -19,6 +20,7 @@ use fruitvec_core::rejection::Rejection;
 
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
+const DRI: u8 = 0xDD;
 const APP1: u8 = 0xE1;
 /// The limit on scans. Encoders write at most 20.
 const MAX_SCANS: usize = 100;
@@ -29,9 +31,9 @@ pub(crate) struct Outline {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) orientation: Orientation,
-    /// Where the data of each scan ends, as far as the decoder reads. Empty in arithmetic coding,
-    /// which has no end: the decoder takes missing data for zeros.
-    pub(super) scan_ends: Vec<usize>,
+    /// The data of each scan, as far as the decoder reads. Empty in arithmetic coding, which has no
+    /// end: the decoder takes missing data for zeros.
+    pub(super) scans: Vec<ScanData>,
     frame: Frame,
     /// Whether the decoder must keep the coefficients of the whole image.
     pub(super) buffered: bool,
@@ -45,7 +47,9 @@ struct Segments {
     frame: Option<Frame>,
     tags: Tags,
     buffered: bool,
-    scan_ends: Vec<usize>,
+    /// The number of units in a restart interval, or 0.
+    restart_interval: u64,
+    scans: Vec<ScanData>,
     cost: Cost,
     progress: Progress,
     /// The end of the first scan whose data is too short.
@@ -107,6 +111,10 @@ impl Segments {
                 self.frame = Some(Frame::parse(marker, payload)?);
             }
             APP1 => self.tags.add_app1(payload),
+            DRI => {
+                let interval = payload.first_chunk().map_or(0, |interval| u16::from_be_bytes(*interval));
+                self.restart_interval = u64::from(interval);
+            }
             _ => {}
         }
         Ok(())
@@ -116,27 +124,28 @@ impl Segments {
     fn add_scan(&mut self, bytes: &[u8], payload: &[u8], start: usize) -> Result<usize, Rejection> {
         let Some(frame) = &self.frame else { return Err(corrupt("a scan comes before the frame")) };
         let scan = Scan::parse(payload, frame)?;
-        let (end, data_bytes) = scan_data(bytes, start);
-        if self.scan_ends.is_empty() {
+        let units = frame.units_in_scan(&scan.components);
+        let data = ScanData::find(bytes, start, self.restart_interval, units);
+        if self.scans.is_empty() {
             // If the first scan lacks a component, no row is complete before the last scan is read.
             self.buffered = frame.coding.progressive || scan.components.len() != frame.components.len();
         }
-        if self.scan_ends.len() == MAX_SCANS {
+        if self.scans.len() == MAX_SCANS {
             return Err(format::unsupported(&format!("JPEG with more than {MAX_SCANS} scans")));
         }
         if self.buffered || frame.coding.arithmetic {
             self.cost.add(frame.blocks_in_scan(&scan.components), frame.coding);
         }
-        if scan.is_shorter_than_its_bits(frame, data_bytes) {
-            self.short_scan.get_or_insert(end);
+        if scan.is_shorter_than_its_bits(frame, data.bytes) {
+            self.short_scan.get_or_insert(data.end);
         }
         self.progress.add(&scan);
-        self.scan_ends.push(end);
-        Ok(end)
+        self.scans.push(data);
+        Ok(data.end)
     }
 
     fn into_outline(self, end: End, file_bytes: usize) -> Result<Outline, Rejection> {
-        let Self { frame, tags, buffered, mut scan_ends, cost, progress, short_scan } = self;
+        let Self { frame, tags, buffered, mut scans, cost, progress, short_scan, .. } = self;
         let Some(frame) = frame else {
             return Err(match end {
                 End::Marker => corrupt("it ends without a frame"),
@@ -144,7 +153,7 @@ impl Segments {
             });
         };
         let complete = match end {
-            End::Marker if scan_ends.is_empty() => return Err(corrupt("it ends without a scan")),
+            End::Marker if scans.is_empty() => return Err(corrupt("it ends without a scan")),
             End::InsideSegment => Err(ends_early(file_bytes)),
             End::NoMarker if frame.coding.arithmetic || !progress.is_complete(&frame) => {
                 Err(ends_early(file_bytes))
@@ -152,11 +161,11 @@ impl Segments {
             _ => short_scan.map_or(Ok(()), |position| Err(scan_ends_early(position, file_bytes))),
         };
         if frame.coding.arithmetic {
-            scan_ends.clear();
+            scans.clear();
         }
         let (width, height) = (frame.width as u32, frame.height as u32);
         let orientation = tags.orientation();
-        Ok(Outline { width, height, orientation, scan_ends, frame, buffered, cost, complete })
+        Ok(Outline { width, height, orientation, scans, frame, buffered, cost, complete })
     }
 }
 
@@ -222,24 +231,6 @@ fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
             return Some((marker, position + 1));
         }
     }
-}
-
-/// Returns where the data of a scan ends, and how many bytes it has without stuffed zeros and
-/// restart markers.
-fn scan_data(bytes: &[u8], start: usize) -> (usize, usize) {
-    let (mut position, mut between) = (start, 0);
-    while let Some(offset) = bytes.get(position..).and_then(|rest| memchr(0xFF, rest)) {
-        position += offset;
-        match bytes.get(position + 1) {
-            // A stuffed zero, which makes the 0xFF a byte of data.
-            Some(0) => (position, between) = (position + 2, between + 1),
-            Some(0xD0..=0xD7) => (position, between) = (position + 2, between + 2),
-            // A fill byte.
-            Some(0xFF) => (position, between) = (position + 1, between + 1),
-            _ => return (position, position - start - between),
-        }
-    }
-    (bytes.len(), bytes.len().saturating_sub(start + between))
 }
 
 /// Returns the payload of the segment whose length is at `start`, and where the segment ends, or
@@ -324,16 +315,6 @@ mod tests {
             let rejection = read_outline(&jpeg(&frame(0xC0, 8, components), 1)).unwrap_err();
             assert_eq!(rejection.code, RejectCode::Corrupt, "{components:?}");
         }
-    }
-
-    #[test]
-    fn the_data_of_a_scan_may_contain_stuffed_zeros_fill_bytes_and_restarts() {
-        let data = b"\x01\xFF\x00\x02\xFF\xD0\x03\xFF\xFF\x00\xFF\xD7\x04";
-        for marker in [b"\xFF\xD9", b"\xFF\xD8", b"\xFF\x02"] {
-            assert_eq!(scan_data(&[&data[..], marker].concat(), 0), (data.len(), 6));
-        }
-        assert_eq!(scan_data(data, 0), (data.len(), 6));
-        assert_eq!(scan_data(&[&data[..], b"\xFF"].concat(), 0), (data.len(), 6));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::watch::padding_starts;
+use super::data::ScanData;
+use super::watch::{padding_starts, scan_starts};
 
 /// Ones, as long as libjpeg reads ahead, so a complete scan never decodes them. A Huffman code
 /// never consists of ones alone. Each 0xFF needs a zero behind it, or it would start a marker.
@@ -13,7 +14,7 @@ const END_OF_IMAGE: &[u8] = &[0xFF, 0xD9];
 /// A reader that returns the pieces of a JPEG, divided where the data of its scans ends.
 pub(super) struct Source<'a> {
     bytes: &'a [u8],
-    scan_ends: std::slice::Iter<'a, usize>,
+    scans: std::slice::Iter<'a, ScanData>,
     /// The number of warnings that the padding itself causes.
     warnings: usize,
     position: usize,
@@ -22,11 +23,11 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Creates a source for a JPEG whose scans have data up to `scan_ends`. If libjpeg reads on
-    /// after a scan, it warns once that it skips the padding.
-    pub(super) fn new(bytes: &'a [u8], scan_ends: &'a [usize], reads_on: bool) -> Self {
+    /// Creates a source for a JPEG whose scans have this data. If libjpeg reads on after a scan, it
+    /// warns once that it skips the padding.
+    pub(super) fn new(bytes: &'a [u8], scans: &'a [ScanData], reads_on: bool) -> Self {
         let warnings = usize::from(reads_on);
-        Self { bytes, scan_ends: scan_ends.iter(), warnings, position: 0, piece: &[], padding_is_next: false }
+        Self { bytes, scans: scans.iter(), warnings, position: 0, piece: &[], padding_is_next: false }
     }
 
     fn next_piece(&mut self) -> &'a [u8] {
@@ -35,9 +36,10 @@ impl<'a> Source<'a> {
             return PADDING;
         }
         let start = self.position;
-        let end = self.scan_ends.next();
-        self.padding_is_next = end.is_some();
-        self.position = *end.unwrap_or(&self.bytes.len());
+        let scan = self.scans.next();
+        self.padding_is_next = scan.is_some();
+        self.position = scan.map_or(self.bytes.len(), |scan| scan.end);
+        scan_starts(scan.map_or(u64::MAX, |scan| scan.tolerance));
         match self.bytes.get(start..self.position) {
             Some(piece) if !piece.is_empty() => piece,
             _ if self.padding_is_next => self.next_piece(),

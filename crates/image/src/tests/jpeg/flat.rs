@@ -13,6 +13,23 @@ pub(in crate::tests) fn baseline(width: u16, height: u16, factors: &[u8]) -> Vec
     [start(BASELINE, width, height, factors), scan, vec![0xFF, 0xD9]].concat()
 }
 
+/// Returns a greyscale baseline JPEG that has a restart marker after each `interval` blocks, and
+/// declares one after each `declared` blocks.
+pub(in crate::tests) fn with_restarts(width: u16, height: u16, interval: u64, declared: u16) -> Vec<u8> {
+    let blocks = blocks_in_units(width, height, &[0x11]);
+    let mut bytes = start(BASELINE, width, height, &[0x11]);
+    bytes.extend(segment(0xDD, &declared.to_be_bytes()));
+    bytes.extend(scan(&[1], [0, 63, 0]));
+    for (index, first) in (0..blocks).step_by(interval as usize).enumerate() {
+        if index > 0 {
+            bytes.extend([0xFF, 0xD0 + (index - 1) as u8 % 8]);
+        }
+        bytes.extend(zeros(2 * interval.min(blocks - first)));
+    }
+    bytes.extend(b"\xFF\xD9");
+    bytes
+}
+
 /// Returns a progressive JPEG with this number of scans, of which all but the first bring nothing.
 pub(in crate::tests) fn progressive(width: u16, height: u16, factors: &[u8], scans: usize) -> Vec<u8> {
     let ids: Vec<u8> = (1..=factors.len() as u8).collect();

@@ -4,3 +4,4 @@ mod arithmetic;
 mod damaged;
 pub(super) mod flat;
 mod limits;
+mod restarts;
