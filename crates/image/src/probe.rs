@@ -12,7 +12,7 @@ use super::raster::Raster;
 use super::resize::Square;
 use super::scale::Scale;
 use super::watch::Watch;
-use super::{colour, decode, fidelity, format, heif, jpeg, orientation, resize};
+use super::{colour, decode, fidelity, format, heif, jpeg, orientation, resize, tiff};
 use fruitvec_core::contract::limits::{Limits, strip};
 use fruitvec_core::contract::model_card::{Filter, ResizeMode};
 use fruitvec_core::rejection::Rejection;
@@ -34,6 +34,8 @@ struct Metadata {
     header: Header,
     /// The segments, if it is a JPEG.
     jpeg: Option<jpeg::Outline>,
+    /// The channels of the strip between the two passes of the resizer: 3, or 4 for CMYK.
+    strip_channels: u64,
     /// Whether the decoder can scale.
     scalable: bool,
 }
@@ -89,12 +91,11 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     pub fn memory(&self, side: u32, fit: ResizeMode) -> Result<u64, Rejection> {
         let Header { width, height, decoded_bytes } = self.stored_header();
         let Some(jpeg) = &self.metadata.jpeg else {
-            return Ok(decoded_bytes + strip(side, height));
+            return Ok(decoded_bytes + strip(side, height) / 3 * self.metadata.strip_channels);
         };
         let scale = self.scale(side, fit);
         self.limits.check_memory((width, height), jpeg.memory(scale), jpeg.remedy_for_memory())?;
-        // A strip of CMYK has a fourth channel.
-        let strip = |height| strip(side, height) / 3 * jpeg.samples_per_pixel().max(3);
+        let strip = |height| strip(side, height) / 3 * self.metadata.strip_channels;
         let scaled = jpeg.memory(scale) + strip(scale.apply(height));
         Ok(if self.may_be_decoded_again(scale) {
             scaled.max(jpeg.memory_in_strips(Scale::FULL, fidelity::ROWS) + strip(height))
@@ -199,7 +200,13 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
             (header, orientation, None)
         }
     };
+    let channels = match &jpeg {
+        Some(outline) => outline.samples_per_pixel(),
+        None if format == ImageFormat::Tiff => tiff::channels(bytes)?,
+        None => 3,
+    };
+    let strip_channels = channels.max(3);
     let header = stored.oriented(orientation);
     let scalable = jpeg.is_some();
-    Ok(Metadata { format, orientation, header, jpeg, scalable })
+    Ok(Metadata { format, orientation, header, jpeg, strip_channels, scalable })
 }

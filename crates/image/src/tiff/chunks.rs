@@ -75,6 +75,18 @@ impl<'a> Chunks<'a> {
         Ok(())
     }
 
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes as u64
+    }
+
+    /// Returns the length of the longest chunk at most.
+    pub(super) fn longest(&self) -> u64 {
+        let file_bytes = self.file_bytes as u64;
+        let longest = self.counts.and_then(|counts| counts.iter().max());
+        // A count of 0 can stand for the rest of the file.
+        longest.filter(|count| (1..file_bytes).contains(count)).unwrap_or(file_bytes)
+    }
+
     /// Returns the bytes of a chunk from those of the file.
     pub(super) fn bytes<'b>(&self, file: &'b [u8], index: usize) -> Result<&'b [u8], Rejection> {
         let part = || truncated(self.file_bytes, &format!("the end of strip or tile {index}"));

@@ -12,7 +12,6 @@ use zstd::stream::raw::{DParameter, Decoder, Operation};
 
 use super::compression::Compression;
 use super::fax::FaxRows;
-use super::jpeg::JpegRows;
 use super::layout::Layout;
 use super::refuse::{corrupt, cut_off};
 use fruitvec_core::rejection::Rejection;
@@ -47,7 +46,6 @@ enum Method<'a> {
     Deflate(Box<Decompress>),
     Zstd(Box<Decoder<'static>>),
     Fax(FaxRows<'a>),
-    Jpeg(Box<JpegRows<'a>>),
 }
 
 /// What is left of a run of PackBits.
@@ -81,10 +79,10 @@ pub(super) fn memory(layout: &Layout) -> u64 {
 }
 
 impl<'a> Codec<'a> {
-    /// Creates the codec of an image. `tables` are those that its JPEGs share.
-    pub(super) fn new(layout: &Layout, tables: Option<&'a [u8]>) -> Result<Self, Rejection> {
+    pub(super) fn new(layout: &Layout) -> Result<Self, Rejection> {
         let method = match layout.compression {
-            Compression::None => Method::None,
+            // JPEGs have a decoder of their own.
+            Compression::None | Compression::Jpeg => Method::None,
             Compression::PackBits => Method::PackBits(Run::Literal(0)),
             Compression::Lzw => {
                 let newer = Configuration::with_tiff_size_switch(BitOrder::Msb, 8);
@@ -100,13 +98,11 @@ impl<'a> Codec<'a> {
                 Method::Zstd(decoder.into())
             }
             Compression::Fax(kind) => Method::Fax(FaxRows::new(kind, layout.chunk.0)),
-            Compression::Jpeg => Method::Jpeg(JpegRows::new(layout, tables).into()),
         };
         Ok(Self { method, rest: &[], consumed: 0, justified: HEAD_START })
     }
 
-    /// Starts a chunk, of which at least `rows` rows will be read.
-    pub(super) fn start(&mut self, chunk: &'a [u8], rows: u32) -> Result<(), Rejection> {
+    pub(super) fn start(&mut self, chunk: &'a [u8]) -> Result<(), Rejection> {
         self.rest = chunk;
         self.justified += FRAMING;
         match &mut self.method {
@@ -121,7 +117,6 @@ impl<'a> Codec<'a> {
             Method::Deflate(stream) => stream.reset(true),
             Method::Zstd(stream) => stream.reinit().map_err(invalid)?,
             Method::Fax(fax) => fax.start(chunk),
-            Method::Jpeg(jpeg) => jpeg.start(chunk, rows)?,
         }
         Ok(())
     }
@@ -132,10 +127,8 @@ impl<'a> Codec<'a> {
     /// `Corrupt` if the stream is invalid, too short, or inflated with bytes that produce nothing.
     /// `Truncated` if the file ends first.
     pub(super) fn read(&mut self, row: &mut [u8]) -> Result<(), Rejection> {
-        match &mut self.method {
-            Method::Fax(fax) => return fax.read(row),
-            Method::Jpeg(jpeg) => return jpeg.read(row),
-            _ => {}
+        if let Method::Fax(fax) = &mut self.method {
+            return fax.read(row);
         }
         let mut filled = 0;
         while filled < row.len() {
@@ -187,7 +180,7 @@ impl Method<'_> {
                 let status = stream.run_on_buffers(piece, output).map_err(invalid)?;
                 Ok(Step::new(status.bytes_read, status.bytes_written, status.remaining == 0))
             }
-            Self::None | Self::Fax(_) | Self::Jpeg(_) => {
+            Self::None | Self::Fax(_) => {
                 let count = piece.len().min(output.len());
                 output[..count].copy_from_slice(&piece[..count]);
                 Ok(Step::new(count, count, false))

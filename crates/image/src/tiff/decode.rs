@@ -5,7 +5,7 @@ use super::codec::{self, Codec};
 use super::colour::Converter;
 use super::compression::Compression;
 use super::directory::Directory;
-use super::jpeg::catch_libjpeg;
+use super::jpeg::{self, JpegChunks};
 use super::layout::Layout;
 use super::refuse::{too_large, unsupported};
 use super::subsampling;
@@ -39,9 +39,14 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<Header, Rejection> {
     Ok(Header { width, height, decoded_bytes })
 }
 
+/// Returns the number of channels of the decoded image.
+pub(crate) fn channels(bytes: &[u8]) -> Result<u64, Rejection> {
+    Ok(Image::read(bytes)?.channels())
+}
+
 /// Decodes a TIFF to greyscale, RGB or CMYK. Transparent pixels are blended over white.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Raster, Rejection> {
-    catch_libjpeg(|| Image::read(bytes)?.decode(bytes))
+    Image::read(bytes)?.decode(bytes)
 }
 
 struct Image<'a> {
@@ -84,15 +89,23 @@ impl<'a> Image<'a> {
 
     /// Returns the samples of the rows that are converted at once.
     fn samples_bytes(&self) -> u64 {
-        let rows = u64::from(self.layout.subsampling.1);
-        u64::from(self.layout.visible_width()) * self.layout.used_samples() as u64 * rows
+        let Layout { compression, planar, chunk, height, subsampling, .. } = self.layout;
+        let collects_planes = compression == Compression::Jpeg && planar;
+        let rows = u64::from(if collects_planes { chunk.1.min(height) } else { subsampling.1 });
+        (u64::from(self.layout.visible_width()) * rows).saturating_mul(self.layout.used_samples() as u64)
     }
 
     /// Returns the memory that is needed in addition to the decoded image.
     fn buffer_bytes(&self) -> u64 {
-        // A row, and libjpeg's rows of blocks.
-        let jpeg = if self.layout.compression == Compression::Jpeg { 64 } else { 0 };
-        self.layout.row_bytes() * (1 + jpeg) + self.samples_bytes() + codec::memory(&self.layout)
+        let layout = &self.layout;
+        let decoder = if layout.compression == Compression::Jpeg {
+            jpeg::memory(layout, self.chunks.longest())
+        } else {
+            // One row, and a copy of the file for bits in reverse.
+            let copy = if layout.reversed_bits { self.chunks.file_bytes() } else { 0 };
+            layout.row_bytes().saturating_add(copy) + codec::memory(layout)
+        };
+        decoder.saturating_add(self.samples_bytes())
     }
 
     /// Returns the samples of an area's rows that are converted at once.
@@ -102,42 +115,83 @@ impl<'a> Image<'a> {
 
     fn decode(&self, bytes: &[u8]) -> Result<Raster, Rejection> {
         self.check_stored_bytes()?;
-        let layout = &self.layout;
-        let reversed: Vec<u8> = if layout.reversed_bits {
-            bytes.iter().map(|byte| byte.reverse_bits()).collect()
-        } else {
-            vec![]
+        let Layout { width, height, photometric, compression, .. } = self.layout;
+        let length = u64::from(width) * u64::from(height) * self.channels();
+        let mut canvas = Canvas {
+            converter: Converter::new(&self.layout, &self.tags)?,
+            unpacker: Unpacker::new(&self.layout, self.tags.order),
+            samples: vec![0; self.samples_bytes() as usize],
+            target: vec![0; length as usize],
         };
-        let bytes = if layout.reversed_bits { &reversed } else { bytes };
-        let converter = Converter::new(layout, &self.tags)?;
-        let mut unpacker = Unpacker::new(layout, self.tags.order);
-        let tables = self.tags.data(347)?;
-        let codecs = (0..layout.planes()).map(|_| Codec::new(layout, tables));
-        let mut codecs = codecs.collect::<Result<Vec<_>, _>>()?;
-        let mut row = vec![0; layout.row_bytes() as usize];
-        let mut samples = vec![0; self.samples_bytes() as usize];
-        let length = u64::from(layout.width) * u64::from(layout.height) * self.channels();
-        let mut target = vec![0; length as usize];
-        let (across, down) = layout.chunks();
-        let per_plane = across as usize * down as usize;
-        for index in 0..per_plane {
-            let (column, line) = (index as u32 % across, index as u32 / across);
-            let area = Area::new(layout, column, line);
-            for (plane, codec) in layout.used().zip(&mut codecs) {
-                let chunk = self.chunks.bytes(bytes, plane * per_plane + index)?;
-                codec.start(chunk, area.height)?;
-            }
-            for y in (0..area.height).step_by(layout.subsampling.1 as usize) {
-                let samples = &mut samples[..self.samples_in(&area)];
-                self.read_samples(&mut codecs, &mut unpacker, &mut row, samples)?;
-                self.convert(&converter, samples, &area, y, &mut target);
-            }
+        if compression == Compression::Jpeg {
+            self.decode_jpegs(bytes, &mut canvas)?;
+        } else if self.layout.reversed_bits {
+            let reversed: Vec<u8> = bytes.iter().map(|byte| byte.reverse_bits()).collect();
+            self.decode_rows(&reversed, &mut canvas)?;
+        } else {
+            self.decode_rows(bytes, &mut canvas)?;
         }
-        if unpacker.outliers > length / MAX_OUTLIERS {
+        if canvas.unpacker.outliers > length / MAX_OUTLIERS {
             return Err(unsupported("floating-point samples beyond the range from 0 (black) to 1 (white)"));
         }
-        let Layout { width, height, photometric, .. } = *layout;
-        Ok(Raster { width, height, channels: photometric.channels(), samples: target })
+        Ok(Raster { width, height, channels: photometric.channels(), samples: canvas.target })
+    }
+
+    /// Decodes the JPEGs of each area.
+    fn decode_jpegs(&self, bytes: &[u8], canvas: &mut Canvas) -> Result<(), Rejection> {
+        let layout = &self.layout;
+        let jpegs = JpegChunks::new(layout, self.tags.data(347)?)?;
+        for (index, area) in self.areas().enumerate() {
+            let length = self.samples_in(&area);
+            for (plane, position) in layout.used().take(layout.planes()).enumerate() {
+                let chunk = self.chunk(bytes, index, position)?;
+                jpegs.decode(chunk, area.height, &mut |y, row| {
+                    // Planes follow one another, so the colours are complete after the last.
+                    let line = if layout.planar { y as usize } else { 0 };
+                    canvas.unpacker.unpack(plane, row, &mut canvas.samples[line * length..][..length]);
+                    if !layout.planar {
+                        self.convert(canvas, length, &area, y);
+                    }
+                })?;
+            }
+            if layout.planar {
+                self.convert(canvas, length * area.height as usize, &area, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes the rows of each area, with the planes side by side.
+    fn decode_rows(&self, bytes: &[u8], canvas: &mut Canvas) -> Result<(), Rejection> {
+        let layout = &self.layout;
+        let codecs = (0..layout.planes()).map(|_| Codec::new(layout));
+        let mut codecs = codecs.collect::<Result<Vec<_>, _>>()?;
+        let mut row = vec![0; layout.row_bytes() as usize];
+        for (index, area) in self.areas().enumerate() {
+            for (position, codec) in layout.used().zip(&mut codecs) {
+                codec.start(self.chunk(bytes, index, position)?)?;
+            }
+            let length = self.samples_in(&area);
+            for y in (0..area.height).step_by(layout.subsampling.1 as usize) {
+                let Canvas { unpacker, samples, .. } = canvas;
+                self.read_samples(&mut codecs, unpacker, &mut row, &mut samples[..length])?;
+                self.convert(canvas, length, &area, y);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the areas that the chunks of a plane show.
+    fn areas(&self) -> impl Iterator<Item = Area> {
+        let (across, down) = self.layout.chunks();
+        (0..across * down).map(move |index| Area::new(&self.layout, index % across, index / across))
+    }
+
+    /// Returns the bytes of the chunk of an area. Chunks of separate planes have a sample each.
+    fn chunk<'b>(&self, bytes: &'b [u8], area: usize, sample: usize) -> Result<&'b [u8], Rejection> {
+        let (across, down) = self.layout.chunks();
+        let plane = if self.layout.planar { sample } else { 0 };
+        self.chunks.bytes(bytes, plane * across as usize * down as usize + area)
     }
 
     /// Reads a row of a chunk from each plane, or the rows that share chroma samples.
@@ -162,18 +216,28 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    /// Converts the rows from `y` in an area.
-    fn convert(&self, converter: &Converter, samples: &[u8], area: &Area, y: u32, target: &mut [u8]) {
+    /// Converts the first `length` samples, which are the rows from `y` in an area.
+    fn convert(&self, canvas: &mut Canvas, length: usize, area: &Area, y: u32) {
+        let Canvas { converter, samples, target, .. } = canvas;
         let step = self.layout.used_samples();
         let channels = self.channels() as usize;
         let width = area.width as usize;
-        let rows = samples.chunks_exact(width * step);
+        let rows = samples[..length].chunks_exact(width * step);
         for (below, row) in rows.take((area.height - y) as usize).enumerate() {
             let line = (area.top + y) as usize + below;
             let start = (line * self.layout.width as usize + area.left as usize) * channels;
             converter.convert(row, step, &mut target[start..start + width * channels]);
         }
     }
+}
+
+/// The image that is decoded, and what its rows pass through.
+struct Canvas {
+    converter: Converter,
+    unpacker: Unpacker,
+    /// Samples that are used, of rows that are converted at once.
+    samples: Vec<u8>,
+    target: Vec<u8>,
 }
 
 /// The part of the image that a chunk shows.

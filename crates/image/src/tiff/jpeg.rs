@@ -1,61 +1,71 @@
 //! Decodes the JPEGs of which a TIFF's strips or tiles consist (Adobe's TIFF Technical Note 2).
 
-use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
-use mozjpeg::decompress::DecompressStarted;
-use mozjpeg::{ColorSpace, Decompress};
-
 use super::layout::Layout;
 use super::photometric::Photometric;
 use super::refuse::{corrupt, unsupported};
-use fruitvec_core::rejection::Rejection;
+use crate::jpeg;
+use crate::scale::Scale;
+use fruitvec_core::rejection::{RejectCode, Rejection};
 
 const START: u8 = 0xD8;
 const END: u8 = 0xD9;
 const SCAN: u8 = 0xDA;
 /// The limit on the tables that all chunks share, in bytes. As many as a decoder can hold fit.
 const MAX_TABLES: usize = 4096;
+/// The rows that are decoded at once.
+const ROWS: u32 = 16;
 
-/// Runs a step that decodes with libjpeg, and turns libjpeg's errors into rejections.
-pub(super) fn catch_libjpeg<T>(step: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
-    // libjpeg reports an error by unwinding with a message.
-    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|payload| {
-        let message = payload.downcast_ref::<String>();
-        match message.and_then(|message| message.strip_prefix("libjpeg fatal error: ")) {
-            Some(reason) => Err(corrupt(&format!("a strip or tile is a damaged JPEG ({reason})"))),
-            // Any other panic is a bug, which the caller reports with another code.
-            None => resume_unwind(payload),
-        }
-    })
-}
-
-/// The rows of one chunk after another.
-pub(super) struct JpegRows<'a> {
+/// Decodes one chunk after another.
+pub(super) struct JpegChunks<'a> {
     tables: Option<&'a [u8]>,
     width: u32,
     components: usize,
     /// Whether the samples are YCbCr, which libjpeg converts to RGB.
     is_ycbcr: bool,
-    started: Option<DecompressStarted<Cursor<Vec<u8>>>>,
 }
 
-impl<'a> JpegRows<'a> {
-    pub(super) fn new(layout: &Layout, tables: Option<&'a [u8]>) -> Self {
-        Self {
-            tables,
-            width: layout.chunk.0,
-            components: layout.samples_per_plane(),
-            is_ycbcr: layout.photometric == Photometric::YCbCr,
-            started: None,
+/// Returns the memory for decoding chunks of up to `chunk_bytes`: the joined JPEG, and rows of
+/// pixels and of libjpeg's blocks.
+pub(super) fn memory(layout: &Layout, chunk_bytes: u64) -> u64 {
+    (layout.row_bytes() * u64::from(5 * ROWS)).saturating_add(chunk_bytes + 2 * MAX_TABLES as u64)
+}
+
+impl<'a> JpegChunks<'a> {
+    pub(super) fn new(layout: &Layout, tables: Option<&'a [u8]>) -> Result<Self, Rejection> {
+        let components = layout.samples_per_plane();
+        if !matches!(components, 1 | 3 | 4) {
+            return Err(unsupported(&format!("JPEGs of {components} samples per pixel")));
         }
+        let is_ycbcr = layout.photometric == Photometric::YCbCr;
+        Ok(Self { tables, width: layout.chunk.0, components, is_ycbcr })
     }
 
-    /// Reads the header of a chunk that has at least `rows` rows.
-    pub(super) fn start(&mut self, chunk: &[u8], rows: u32) -> Result<(), Rejection> {
-        // A decoder for the last chunk would add to the memory of the next one's.
-        self.started = None;
-        let mut jpeg = Splice::new(self.is_ycbcr);
+    /// Decodes the first `rows` rows of a chunk, and passes each on with its position.
+    pub(super) fn decode(
+        &self,
+        chunk: &[u8],
+        rows: u32,
+        pass_on: &mut dyn FnMut(u32, &mut [u8]),
+    ) -> Result<(), Rejection> {
+        let bytes = self.join(chunk, rows)?;
+        let outline = jpeg::read_outline(&bytes).map_err(damaged)?;
+        outline.check_complete().map_err(damaged)?;
+        let row_bytes = self.width as usize * self.components;
+        let mut next = 0;
+        let decoded = jpeg::in_strips(&bytes, &outline, Scale::FULL, ROWS, &mut |mut strip| {
+            for row in strip.samples.chunks_exact_mut(row_bytes).take((rows - next) as usize) {
+                pass_on(next, row);
+                next += 1;
+            }
+            // An error stops the decoder, also before rows below the image.
+            if next < rows { Ok(()) } else { Err(corrupt("it has rows below the image")) }
+        });
+        if next == rows { Ok(()) } else { decoded.map_err(damaged) }
+    }
+
+    /// Joins the tables and a chunk that has at least `rows` rows.
+    fn join(&self, chunk: &[u8], rows: u32) -> Result<Vec<u8>, Rejection> {
+        let mut jpeg = Splice::new(self.is_ycbcr, chunk.len());
         if let Some(tables) = self.tables {
             if tables.len() > MAX_TABLES {
                 return Err(corrupt("its JPEG tables are too long"));
@@ -68,24 +78,20 @@ impl<'a> JpegRows<'a> {
         if width != self.width || height < rows || components != self.components {
             return Err(corrupt("a strip or tile is a JPEG of another size or number of colours"));
         }
-        let failed = |cause: std::io::Error| corrupt(&cause.to_string());
-        let decoder = Decompress::new_reader(Cursor::new(jpeg.bytes)).map_err(failed)?;
-        let started = match components {
-            1 => decoder.grayscale(),
-            3 => decoder.rgb(),
-            4 => decoder.to_colorspace(ColorSpace::JCS_CMYK),
-            _ => return Err(unsupported(&format!("JPEGs of {components} samples per pixel"))),
-        };
-        self.started = Some(started.map_err(failed)?);
-        Ok(())
+        Ok(jpeg.bytes)
     }
+}
 
-    pub(super) fn read(&mut self, row: &mut [u8]) -> Result<(), Rejection> {
-        let read = self.started.as_mut().map(|started| started.read_scanlines_into::<u8>(row).map(drop));
-        match read {
-            Some(Ok(())) => Ok(()),
-            _ => Err(corrupt("a strip or tile ends before its last pixel")),
-        }
+/// Rejects the TIFF for the reason for which one of its JPEGs is rejected. The words of that speak
+/// of bytes that the TIFF does not have.
+fn damaged(rejection: Rejection) -> Rejection {
+    match rejection.code {
+        RejectCode::Truncated => Rejection::new(
+            RejectCode::Truncated,
+            "the TIFF has a strip or tile whose JPEG ends before its last pixel; upload it again",
+        ),
+        RejectCode::Corrupt => corrupt("a strip or tile is a damaged JPEG"),
+        _ => rejection,
     }
 }
 
@@ -98,8 +104,10 @@ struct Splice {
 
 impl Splice {
     /// Starts with a marker that declares the colour space. Without it, libjpeg would guess.
-    fn new(is_ycbcr: bool) -> Self {
-        let mut bytes = b"\xFF\xD8\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0".to_vec();
+    fn new(is_ycbcr: bool, chunk_bytes: usize) -> Self {
+        // Growing would take more memory than it needs.
+        let mut bytes = Vec::with_capacity(chunk_bytes + 2 * MAX_TABLES);
+        bytes.extend(b"\xFF\xD8\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0");
         bytes.push(u8::from(is_ycbcr));
         Self { bytes, frame: None }
     }

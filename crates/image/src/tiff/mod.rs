@@ -25,4 +25,4 @@ mod subsampling;
 mod tests;
 mod unpack;
 
-pub(crate) use self::decode::{decode, read_header};
+pub(crate) use self::decode::{channels, decode, read_header};

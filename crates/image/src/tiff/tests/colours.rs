@@ -214,6 +214,41 @@ fn jpegs_in_strips_and_tiles_use_the_shared_tables() {
     assert_eq!(crate::tiff::decode(&other.bytes()).unwrap_err().code, RejectCode::Corrupt);
 }
 
+/// libjpeg paints missing blocks grey.
+#[test]
+fn a_jpeg_that_ends_early_is_truncated() {
+    let (stream, tables) = jpeg(ColorSpace::JCS_GRAYSCALE, 32, 1);
+    let cut = |length: usize| [&stream[..length], b"\xFF\xD9"].concat();
+    let whole = stream.clone();
+    let strips =
+        Tiff::little().image((32, 64), 1, &[8]).strips(32, vec![whole.clone(), cut(stream.len() - 12)]);
+    let planes = Tiff::little().image((32, 32), 2, &[8; 3]).with(284, Field::Short(&[2]));
+    let planes = planes.strips(32, vec![whole.clone(), whole.clone(), cut(stream.len() - 40)]);
+    for tiff in [strips, planes] {
+        let file = tiff.with(259, Field::Short(&[7])).with(347, Field::Bytes(&tables)).bytes();
+        let rejection = crate::tiff::decode(&file).unwrap_err();
+        assert_eq!(rejection.code, RejectCode::Truncated, "{rejection}");
+        assert!(
+            rejection.message.ends_with("JPEG ends before its last pixel; upload it again"),
+            "{rejection}"
+        );
+    }
+    // A tile's padding may be missing.
+    let tile = Tiff::little().image((32, 8), 1, &[8]).with(259, Field::Short(&[7]));
+    let tile = tile.with(347, Field::Bytes(&tables)).tiles((32, 32), vec![cut(stream.len() - 12)]);
+    assert_near(&decoded(&tile.bytes()), &gradient(32, 1)[..32 * 8], 4);
+}
+
+#[test]
+fn a_damaged_jpeg_is_rejected_in_plain_words() {
+    let (stream, _) = jpeg(ColorSpace::JCS_GRAYSCALE, 32, 1);
+    let tiff = Tiff::little().image((32, 32), 1, &[8]).with(259, Field::Short(&[7]));
+    let rejection = crate::tiff::decode(&tiff.strips(32, vec![stream]).bytes()).unwrap_err();
+    assert_eq!(rejection.code, RejectCode::Corrupt);
+    let message = "the TIFF is invalid: a strip or tile is a damaged JPEG; export it again";
+    assert_eq!(rejection.message, message);
+}
+
 #[test]
 fn the_first_page_is_shown_upright_as_its_tag_says() {
     let tiff = Tiff::little().image((3, 2), 1, &[8]).with(274, Field::Short(&[6]));

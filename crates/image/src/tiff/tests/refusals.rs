@@ -128,6 +128,29 @@ fn only_planes_that_are_used_are_decoded() {
     assert_eq!(crate::tiff::decode(&file).unwrap().samples, [9; 16]);
 }
 
+#[test]
+fn copies_of_the_file_count_as_memory() {
+    let memory = |file: &[u8]| crate::tiff::read_header(file).unwrap().decoded_bytes;
+    let plain = memory(&grey().bytes());
+    let reversed = grey().with(266, Field::Short(&[2])).bytes();
+    assert_eq!(memory(&reversed), plain + reversed.len() as u64);
+    let jpeg = |strip: &[u8]| {
+        let tiff = Tiff::little().image((16, 16), 1, &[8]).with(259, Field::Short(&[7]));
+        memory(&tiff.strips(16, vec![strip.to_vec()]).bytes())
+    };
+    assert_eq!(jpeg(&[0; 9000]), jpeg(&[0; 1000]) + 8000);
+}
+
+#[test]
+fn the_resizer_has_a_fourth_channel_for_cmyk() {
+    let memory = |photometric| {
+        let tiff = Tiff::little().image((100, 100), photometric, &[8; 4]).strips(100, vec![vec![0; 40_000]]);
+        let probed = probe(tiff.bytes(), &Limits::default()).unwrap();
+        probed.memory(8, ResizeMode::Stretch).unwrap() - probed.header().decoded_bytes
+    };
+    assert_eq!((memory(2), memory(5)), (3 * 8 * 100, 4 * 8 * 100));
+}
+
 /// Each row costs some time, however short it is.
 #[test]
 fn millions_of_narrow_rows_are_refused() {
