@@ -7,12 +7,12 @@ from hostile.bits import EMPTY_STORED, deflate_repeated, dynamic_blocks
 from hostile.sizes import LARGE, SMALL
 
 SIDE = 8000
-NONE, LZW, DEFLATE, PACKBITS = 1, 5, 8, 32773
+NONE, GROUP_4, LZW, DEFLATE, PACKBITS = 1, 4, 5, 8, 32773
 LONG = 4
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, OFFSETS, SAMPLES, ROWS, COUNTS = (
     256, 257, 258, 259, 262, 273, 277, 278, 279,
 )  # fmt: skip
-PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS = 317, 322, 323, 324, 325
+PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, FORMAT = 317, 322, 323, 324, 325, 339
 
 
 def tiff(entries, data):
@@ -55,20 +55,49 @@ def strips(width, height, rows, compression, data, count, bits=8, offsets=None, 
 
 
 def tiles(side, tile, compression, data):
+    """Returns a greyscale TIFF whose tiles are all at offset 8."""
     number = (side // tile) ** 2
+    return tiled((side, side), (tile, tile), compression, data, offsets=[8] * number, count=len(data))
+
+
+def tiled(size, tile, compression, data, bits=8, samples=1, offsets=8, count=None, others=None):
+    """Returns a TIFF in tiles, or in a single one, which may be larger than the image."""
+    number = len(offsets) if isinstance(offsets, list) else 1
     entries = {
-        WIDTH: side,
-        HEIGHT: side,
-        BITS: 8,
+        WIDTH: size[0],
+        HEIGHT: size[1],
+        BITS: bits,
         COMPRESSION: compression,
-        PHOTOMETRIC: 1,
-        SAMPLES: 1,
-        TILE_WIDTH: tile,
-        TILE_HEIGHT: tile,
-        TILE_OFFSETS: [8] * number,
-        TILE_COUNTS: [len(data)] * number,
+        PHOTOMETRIC: 2 if samples == 4 else 1,
+        SAMPLES: samples,
+        TILE_WIDTH: tile[0],
+        TILE_HEIGHT: tile[1],
+        TILE_OFFSETS: offsets,
+        TILE_COUNTS: [count or len(data)] * number,
     }
-    return tiff(entries, data)
+    return tiff(entries | (others or {}), data)
+
+
+def samples():
+    """Yields images of padding or unused samples, of the costliest samples, and of narrow rows."""
+    tile, rows = (65_536, 65_536), 65_500
+    yield "padded-fax", tiled((1, rows), tile, GROUP_4, b"\x00\x10\x01", bits=1)
+    padding = deflate_repeated(bytes(tile[0] // 8), rows)
+    yield "padded-deflate", tiled((1, rows), tile, DEFLATE, padding, bits=1)
+    unused, size = deflate_repeated(bytes(256 // 8 * SIDE), 2000), (SIDE, 2000)
+    yield "unused-samples", tiled(size, size, DEFLATE, unused, bits=1, samples=256)
+    wide, size = deflate_repeated(bytes(8 * SIDE), SIDE), (SIDE, SIDE)
+    for bits, number in [(16, 4), (64, 1)]:
+        for predictor in (2, 3):
+            others = {PREDICTOR: predictor, FORMAT: 3}
+            yield f"floats-{bits}-{predictor}", tiled(size, size, DEFLATE, wide, bits, number, others=others)
+    for width in (8, 16):
+        column, number = zlib.compress(bytes(width * SIDE), 9), SIDE // width
+        offsets = [8 + len(column) * index for index in range(number)]
+        yield (
+            f"narrow-{width}",
+            tiled(size, (width, SIDE), DEFLATE, column * number, offsets=offsets, count=len(column)),
+        )
 
 
 def lzw_clears(length):
@@ -112,6 +141,7 @@ def files():
                     f"apart-{name}-{size}",
                     strips(1, 1000, 1, compression, stream, 0, offsets=offsets, counts=counts),
                 )
+    yield from samples()
     for tile in (1, 16):
         pixels = bytes(tile * tile)
         yield f"tiles-{tile}-plain", tiles(2000 if tile == 1 else SIDE, tile, NONE, pixels)
