@@ -190,6 +190,7 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
         _ => {
             let (header, orientation) = if format == format::HEIF {
                 let photo = heif::Photo::read(bytes)?;
+                photo.check_pixels(limits)?;
                 (photo.header(), photo.orientation())
             } else {
                 (decode::read_header(bytes, format)?, orientation::find(bytes, format))

@@ -3,6 +3,7 @@
 use heifer::heifer_hevc_dec::nal::NalUnit;
 use heifer::heifer_hevc_dec::params::ParameterSets;
 use heifer::heifer_isobmff::boxes::HevcConfig;
+use memchr::memmem;
 
 use super::rejections::{corrupt, hevc_rejection, too_complex};
 use fruitvec_core::rejection::Rejection;
@@ -11,6 +12,8 @@ use fruitvec_core::rejection::Rejection;
 const MAX_UNITS: usize = 64;
 /// The limit on slices of a picture.
 const MAX_SLICES: usize = 8;
+/// What separates units in the decoder's input. Encoders let it appear nowhere else.
+const START_CODE: &[u8] = &[0, 0, 1];
 /// The types of units below this one are slices.
 const FIRST_OTHER_TYPE: u8 = 32;
 
@@ -27,12 +30,12 @@ pub(super) fn plane_bytes(chroma_format: u8) -> u64 {
     }
 }
 
-/// Checks the units of a picture, and returns the number of slices. Each unit in `data` has its
+/// Returns the units of a picture: those in its configuration, and those in `data`, each with its
 /// length in front.
 ///
 /// # Errors
 /// `UnsupportedFormat` for more units than encoders write, and `Corrupt`.
-pub(super) fn slices(config: &HevcConfig, data: &[u8]) -> Result<usize, Rejection> {
+pub(super) fn units<'a>(config: &'a HevcConfig, data: &'a [u8]) -> Result<Vec<&'a [u8]>, Rejection> {
     let damaged = || corrupt("a picture ends inside a unit");
     let mut units: Vec<&[u8]> = config.nal_units.iter().map(Vec::as_slice).collect();
     let mut rest = data;
@@ -44,14 +47,28 @@ pub(super) fn slices(config: &HevcConfig, data: &[u8]) -> Result<usize, Rejectio
         units.push(unit);
         rest = tail;
     }
-    let slices = units.iter().filter(|unit| kind(unit).is_some_and(|kind| kind < FIRST_OTHER_TYPE)).count();
-    if units.len() > MAX_UNITS || slices > MAX_SLICES {
+    if units.len() > MAX_UNITS {
         return Err(too_complex());
     }
-    for unit in units.iter().filter(|unit| kind(unit) == Some(SEQUENCE_PARAMETERS)) {
-        check_planes(config, unit)?;
+    // The decoder would take the rest of the unit for another one, which nobody has checked.
+    if units.iter().any(|unit| memmem::find(unit, START_CODE).is_some()) {
+        return Err(corrupt("a unit contains the start of another"));
     }
-    Ok(slices)
+    Ok(units)
+}
+
+/// Returns the number of slices.
+///
+/// # Errors
+/// `UnsupportedFormat` for more slices than encoders write.
+pub(super) fn slices(units: &[&[u8]]) -> Result<u64, Rejection> {
+    let slices = units.iter().filter(|unit| kind(unit).is_some_and(|kind| kind < FIRST_OTHER_TYPE)).count();
+    if slices > MAX_SLICES { Err(too_complex()) } else { Ok(slices as u64) }
+}
+
+/// Returns units as the decoder reads them, each after a start code.
+pub(super) fn stream(units: &[&[u8]]) -> Vec<u8> {
+    units.iter().flat_map(|unit| [&[0], START_CODE, *unit]).collect::<Vec<_>>().concat()
 }
 
 fn kind(unit: &[u8]) -> Option<u8> {
@@ -59,13 +76,22 @@ fn kind(unit: &[u8]) -> Option<u8> {
 }
 
 /// Checks that the planes are no larger than the container declares, by which memory is reserved.
-fn check_planes(config: &HevcConfig, unit: &[u8]) -> Result<(), Rejection> {
-    let mut sets = ParameterSets::default();
-    let added = NalUnit::parse(unit).and_then(|unit| sets.add(&unit));
-    added.map_err(|error| hevc_rejection(&error))?;
-    let is_larger = |format| plane_bytes(format) > plane_bytes(config.chroma_format);
-    if sets.sps.iter().flatten().any(|parameters| is_larger(parameters.chroma_format_idc)) {
-        return Err(corrupt("a picture has other planes than it declares"));
+/// `size` is the limit on their width and height.
+pub(super) fn check_planes(config: &HevcConfig, size: (u64, u64), units: &[&[u8]]) -> Result<(), Rejection> {
+    for unit in units.iter().filter(|unit| kind(unit) == Some(SEQUENCE_PARAMETERS)) {
+        let mut sets = ParameterSets::default();
+        let added = NalUnit::parse(unit).and_then(|unit| sets.add(&unit));
+        added.map_err(|error| hevc_rejection(&error))?;
+        for parameters in sets.sps.iter().flatten() {
+            if plane_bytes(parameters.chroma_format_idc) > plane_bytes(config.chroma_format) {
+                return Err(corrupt("a picture has other planes than it declares"));
+            }
+            let (width, height) =
+                (parameters.pic_width_in_luma_samples, parameters.pic_height_in_luma_samples);
+            if u64::from(width) > size.0 || u64::from(height) > size.1 {
+                return Err(corrupt("a picture is larger than it declares"));
+            }
+        }
     }
     Ok(())
 }
@@ -86,7 +112,8 @@ mod tests {
             nal_length_size: 1,
             nal_units: vec![vec![0x40, 1]; 3],
         };
-        slices(&config, &[2, first, 1].repeat(count)).err().map(|rejection| rejection.code)
+        let data = [2, first, 1].repeat(count);
+        units(&config, &data).and_then(|units| slices(&units)).err().map(|rejection| rejection.code)
     }
 
     #[test]

@@ -5,14 +5,12 @@ use heifer::heifer_hevc_dec::decoder::{DecodeOptions, decode_picture};
 use heifer::heifer_isobmff::ItemId;
 
 use super::bitstream;
-use super::container::{Photo, config};
-use super::rejections::{corrupt, hevc_rejection, rejection, too_complex};
+use super::container::Photo;
+use super::rejections::{corrupt, hevc_rejection, too_complex};
 use super::transforms::Crop;
 use crate::raster::{Raster, pack};
 use fruitvec_core::rejection::Rejection;
 
-/// The sides of a coded picture are multiples of a block, whose side is at most this long.
-const BLOCK: u32 = 64;
 /// The limit on slices × pixels, because a hostile file could let each slice cover its picture. The
 /// decoder takes a second of CPU for so many pixels of one colour, which are a few kilobytes.
 const MAX_SLICE_PIXELS: u64 = 160_000_000;
@@ -39,20 +37,14 @@ impl Photo<'_> {
 
     /// Checks what the slices of all pictures can cost.
     fn check_work(&self) -> Result<(), Rejection> {
-        let mut pixels = 0;
+        let mut pixels = 0_u64;
         for tile in &self.tiles {
-            let data = self.file.item_data(*tile).map_err(|error| rejection(&error))?;
-            let slices = bitstream::slices(config(&self.file, *tile)?, &data)?;
-            pixels += slices as u64 * self.coded_pixels();
+            let data = self.items.data(*tile)?;
+            let units = bitstream::units(self.items.config(*tile)?, &data)?;
+            let slices = bitstream::slices(&units)?;
+            pixels = pixels.saturating_add(self.coded_pixels().saturating_mul(slices));
         }
         if pixels > MAX_SLICE_PIXELS { Err(too_complex()) } else { Ok(()) }
-    }
-
-    /// Returns the most pixels that a picture can have in the bitstream.
-    fn coded_pixels(&self) -> u64 {
-        let (width, height) = self.tile;
-        let coded = |side: u32| u64::from(side.next_multiple_of(BLOCK));
-        coded(width) * coded(height)
     }
 
     /// Decodes the pictures one after the other into `pixels`, and puts them together.
@@ -78,7 +70,11 @@ impl Photo<'_> {
     /// Decodes a picture to RGBA.
     fn decode_picture(&self, tile: ItemId, pixels: &mut [u8]) -> Result<(), Rejection> {
         let (width, height) = self.tile;
-        let stream = self.file.hevc_bitstream(tile).map_err(|error| rejection(&error))?;
+        let data = self.items.data(tile)?;
+        let config = self.items.config(tile)?;
+        let units = bitstream::units(config, &data)?;
+        bitstream::check_planes(config, self.coded_size(), &units)?;
+        let stream = bitstream::stream(&units);
         let options = DecodeOptions { max_pixels: self.coded_pixels(), ..DecodeOptions::default() };
         let frame = decode_picture(&stream, options).map_err(|error| hevc_rejection(&error))?;
         if frame.widths[0] < width || frame.heights[0] < height {

@@ -7,6 +7,7 @@
 mod bitstream;
 mod container;
 mod decode;
+mod items;
 mod rejections;
 mod transforms;
 

@@ -27,6 +27,16 @@ fn with_property(heic: &[u8], name: &[u8; 4], value: u8) -> Vec<u8> {
 /// Returns a HEIC of a greyscale image in one picture, as some cameras write it. It declares this
 /// size, and repeats its slice.
 pub(super) fn heic_of_one_picture(image: &DynamicImage, width: u32, height: u32, slices: usize) -> Vec<u8> {
+    heic_with_crop(image, (width, height), slices, None)
+}
+
+/// Returns such a HEIC with a crop to this size.
+fn heic_with_crop(
+    image: &DynamicImage,
+    (width, height): (u32, u32),
+    slices: usize,
+    crop: Option<(u32, u32)>,
+) -> Vec<u8> {
     let luma = image.to_luma8();
     let grey = vec![128; luma.len() / 4];
     let planes = Planes { y: luma.as_raw(), chroma: Some((&grey, &grey)) };
@@ -42,7 +52,7 @@ pub(super) fn heic_of_one_picture(image: &DynamicImage, width: u32, height: u32,
     };
     let mut writer = HeifWriter::new();
     let slices: Vec<_> = picture.slices.iter().cycle().take(slices).cloned().collect();
-    let id = writer.add_image(&ImageSpec::new(width, height, config, &slices));
+    let id = writer.add_image(&ImageSpec { crop, ..ImageSpec::new(width, height, config, &slices) });
     writer.set_primary(id);
     writer.finish()
 }
@@ -102,6 +112,78 @@ fn a_photo_cut_anywhere_is_truncated() {
         let code = reject_code(input_image(&bytes[..bytes.len() * tenths / 10], 32));
         assert_eq!(code, Some(RejectCode::Truncated), "after {tenths} tenths");
     }
+    // The pixels come last.
+    let bytes = heic_of_one_picture(&textured(64, 64), 64, 64, 1);
+    for missing in 1..20 {
+        let code = reject_code(probe(&bytes[..bytes.len() - missing], &Limits::default()));
+        assert_eq!(code, Some(RejectCode::Truncated), "without {missing} bytes");
+    }
+}
+
+#[test]
+fn anything_may_follow_the_data_of_a_photo() {
+    for image in [quadrants(), quadrants().resize_exact(1100, 700, image::imageops::FilterType::Nearest)] {
+        let bytes = heic(&image);
+        let after = [&b"trailing bytes"[..], b"\0", &[0; 8], &[0xFF; 100], b"\0\0\0\x0Cfreemore"];
+        for after in after {
+            assert_shows(&[&bytes, after].concat(), QUADRANTS, 8);
+        }
+        // The box of the data may also be too long.
+        let mut longer = bytes.clone();
+        let data = position(&bytes, b"mdat") - 4;
+        longer[data..data + 4].copy_from_slice(&[0x7F; 4]);
+        assert_shows(&longer, QUADRANTS, 8);
+    }
+}
+
+#[test]
+fn the_limits_hold_before_the_crop() {
+    let image = quadrants();
+    let max = u32::MAX;
+    for size in [(2_500_000, 1), (1, 65_501), (8_000, 8_001), (9_217, 9_217), (max, max), (max, 1)] {
+        let bytes = heic_with_crop(&image, size, 1, Some((1, 1)));
+        assert_eq!(
+            reject_code(probe(bytes, &Limits::default())),
+            Some(RejectCode::TooManyPixels),
+            "{size:?}"
+        );
+    }
+    let bytes = heic_with_crop(&image, (32, 32), 1, Some((16, 16)));
+    let Header { width, height, .. } = *probe(&bytes, &Limits::default()).unwrap().header();
+    assert_eq!((width, height), (16, 16));
+}
+
+/// The decoder pads both sides to whole blocks, whichever side is the short one.
+#[test]
+fn a_thin_picture_takes_the_memory_of_its_blocks() {
+    let bytes = |width, height| {
+        let bytes = heic_of_one_picture(&quadrants(), width, height, 1);
+        probe(bytes, &Limits::default()).unwrap().header().decoded_bytes
+    };
+    assert_eq!(bytes(65_000, 1), bytes(65_024, 64));
+    assert_eq!(bytes(1, 65_000), bytes(64, 65_024));
+    let code = reject_code(probe(heic_of_one_picture(&quadrants(), 5000, 5000, 1), &Limits::default()));
+    assert_eq!(code, Some(RejectCode::DecodedTooLarge));
+}
+
+#[test]
+fn no_side_of_a_picture_may_be_longer_than_it_declares() {
+    for (width, height) in [(512, 8), (8, 512)] {
+        let rejection = input_image(&heic_of_one_picture(&textured(width, height), 1, 1, 1), 16).unwrap_err();
+        assert!(rejection.message.contains("larger than it declares"), "{rejection}");
+    }
+}
+
+/// The decoder finds units by start codes, so it would see parameters in a unit that nobody checked.
+#[test]
+fn a_unit_inside_another_is_not_decoded() {
+    let image = textured(320, 320);
+    let mut bytes = heic_of_one_picture(&image, 320, 320, 1);
+    input_image(&bytes, 16).unwrap();
+    let middle = bytes.len() - 200;
+    bytes[middle..middle + 4].copy_from_slice(&[0, 0, 1, 0x42]);
+    let rejection = input_image(&bytes, 16).unwrap_err();
+    assert!(rejection.message.contains("a unit contains the start of another"), "{rejection}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn growth(side: u32, bytes: &[u8], test: &str) -> u64 {
     std::fs::read_to_string(path.with_extension("peak")).unwrap().parse().unwrap()
 }
 
-/// Returns files of every format, each with a name. All are 1600 × 1200 pixels.
+/// Returns files of every format, each with a name. All but the thin one are 1600 × 1200 pixels.
 fn files() -> Vec<(String, Vec<u8>)> {
     let image = textured(1600, 1200);
     let opaque = |image: DynamicImage| DynamicImage::from(image.to_rgba8());
@@ -101,6 +101,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
         "HEIC of one picture".to_owned(),
         heic_of_one_picture(&image, image.width(), image.height(), 1),
     ));
+    files.push(("thin HEIC".to_owned(), heic_of_one_picture(&textured(16_384, 64), 16_384, 1, 1)));
     files
 }
 
