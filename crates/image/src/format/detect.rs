@@ -28,7 +28,7 @@ pub(crate) fn detect(bytes: &[u8]) -> Result<ImageFormat, Rejection> {
         let how = "`xcrun pngcrush -revert-iphone-optimizations` restores it";
         return Err(unsupported_unless_converted("Apple's optimised PNG (CgBI)", how));
     }
-    if iso_media::is_heif(bytes) {
+    if iso_media::is_heif(start(bytes)) {
         return Ok(HEIF);
     }
     signatures::supported(bytes).ok_or_else(|| rejection(bytes))
@@ -71,8 +71,12 @@ fn is_optimised_by_apple(bytes: &[u8]) -> bool {
     signatures::supported(bytes) == Some(ImageFormat::Png) && bytes.get(12..16) == Some(b"CgBI")
 }
 
+fn start(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(START)]
+}
+
 fn rejection(bytes: &[u8]) -> Rejection {
-    let start = &bytes[..bytes.len().min(START)];
+    let start = start(bytes);
     signatures::rejection(start)
         .or_else(|| iso_media::rejection(start))
         .or_else(|| damaged::rejection(bytes))
@@ -123,6 +127,17 @@ mod tests {
             rejection.message.starts_with("Apple's optimised PNG (CgBI) is not supported"),
             "{rejection}"
         );
+    }
+
+    /// Otherwise a list of millions of brands would be copied.
+    #[test]
+    fn only_the_start_of_a_file_is_searched_for_brands() {
+        let file = |brands: usize| {
+            let length = 20 + 4 * brands as u32;
+            [&length.to_be_bytes(), &b"ftypmp42\0\0\0\0"[..], &b"mp41".repeat(brands), b"heic"].concat()
+        };
+        assert_eq!(detect(&file(1000)), Ok(HEIF));
+        assert_eq!(detect(&file(1100)).unwrap_err().code, RejectCode::NotAnImage);
     }
 
     #[test]

@@ -14,6 +14,9 @@ const HEIF_BRANDS: &[&[u8; 4]] =
 /// The first box of a file from an old QuickTime, which has no `ftyp`.
 const QUICKTIME_BOXES: &[&[u8; 4]] = &[b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"];
 
+/// The limit on the length of the first box. A larger number could be four characters of text.
+const LONGEST_BOX: u32 = 0x0900_0000;
+
 /// Returns whether a file declares HEIC or HEIF, and no more specific format.
 pub(super) fn is_heif(start: &[u8]) -> bool {
     let brands = brands(start).unwrap_or_default();
@@ -23,7 +26,7 @@ pub(super) fn is_heif(start: &[u8]) -> bool {
 
 /// Rejects an image of an unsupported format, or a video.
 pub(super) fn rejection(start: &[u8]) -> Option<Rejection> {
-    let name = start.get(4..)?.first_chunk()?;
+    let (_, name) = first_box(start)?;
     if QUICKTIME_BOXES.contains(&name) {
         return Some(video("a QuickTime video"));
     }
@@ -45,11 +48,19 @@ fn video(what: &str) -> Rejection {
     not_an_image(what, "send a photo; of a Live Photo, send the still image")
 }
 
+/// Returns the length and the name of the first box, if they can be those of a box.
+fn first_box(start: &[u8]) -> Option<(u32, &[u8; 4])> {
+    let (length, rest) = start.split_first_chunk()?;
+    let length = u32::from_be_bytes(*length);
+    // 0 is the rest of the file, and 1 is for lengths of 64 bits.
+    matches!(length, 0 | 1 | 8..LONGEST_BOX).then_some((length, rest.first_chunk()?))
+}
+
 /// Returns the main brand and the compatible ones from the `ftyp` box, which comes first.
 fn brands(start: &[u8]) -> Option<Vec<[u8; 4]>> {
-    let length = u32::from_be_bytes(*start.first_chunk()?) as usize;
-    let payload = start.get(4..)?.strip_prefix(b"ftyp")?;
-    let payload = &payload[..length.saturating_sub(8).min(payload.len())];
+    let (length, b"ftyp") = first_box(start)? else { return None };
+    let payload = &start[8..];
+    let payload = &payload[..(length as usize).saturating_sub(8).min(payload.len())];
     // The second number is the version of the main brand.
     let (fields, _) = payload.as_chunks();
     Some(fields.iter().enumerate().filter(|(index, _)| *index != 1).map(|(_, brand)| *brand).collect())
@@ -110,8 +121,21 @@ mod tests {
 
     #[test]
     fn other_files_are_left_to_others() {
-        for bytes in [&b""[..], b"\0\0\0\x18fty", b"\0\0\0\x08ftyp", b"\0\0\0\x18text file"] {
+        for bytes in
+            [&b""[..], b"\0\0\0\x18fty", b"\0\0\0\x08ftyp", b"\0\0\0\x18text file", b"\0\0\0\x07free"]
+        {
             assert_eq!((rejection(bytes), is_heif(bytes)), (None, false));
+        }
+    }
+
+    #[test]
+    fn text_that_has_the_name_of_a_box_is_no_video() {
+        for text in ["the free lunch", "was wide open", "let skipping", "how ftypheic", "\t\t\t\tmoov"] {
+            assert_eq!((rejection(text.as_bytes()), is_heif(text.as_bytes())), (None, false), "{text}");
+        }
+        for length in [0_u32, 1, 8, 25 << 20, 100 << 20] {
+            let video = [&length.to_be_bytes()[..], b"mdat"].concat();
+            assert_rejects(&video, RejectCode::NotAnImage, "a QuickTime video");
         }
     }
 }

@@ -9,7 +9,8 @@ use super::tags::Tags;
 
 /// The length of the signature.
 const SIGNATURE: usize = 8;
-/// The limit on all inflated text of a file. An XMP packet or a profile takes a few kilobytes.
+/// The limit on all inflated text of a file, and on the text of a profile. An XMP packet or a
+/// profile takes a few kilobytes.
 const MAX_INFLATED: u64 = 1 << 20;
 
 /// Reads the chunk `eXIf`, the EXIF profiles that ImageMagick writes as text, and the XMP packet.
@@ -94,8 +95,21 @@ fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 ///
 /// Returns nothing for a text of fewer lines.
 fn profile(text: &[u8]) -> Vec<u8> {
+    let text = &text[..text.len().min(MAX_INFLATED as usize)];
     let lines = text.splitn(4, |byte| *byte == b'\n').nth(3).unwrap_or_default();
     let digits: Vec<u8> = lines.iter().copied().filter(u8::is_ascii_hexdigit).collect();
     // A damaged profile can end with half a byte.
     hex::decode(&digits[..digits.len() & !1]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_read_up_to_the_limit() {
+        let text = |bytes: usize| [&b"\nexif\n 9\n"[..], &b"4D".repeat(bytes)].concat();
+        assert_eq!(profile(&text(1000)), [b'M'; 1000]);
+        assert!(profile(&text(1 << 20)).len() < 1 << 19);
+    }
 }

@@ -174,7 +174,7 @@ fn no_side_of_a_picture_may_be_longer_than_it_declares() {
     }
 }
 
-/// The decoder finds units by start codes, so it would see parameters in a unit that nobody checked.
+/// The decoder finds units by start codes, so it would use parameters that nobody has checked.
 #[test]
 fn a_unit_inside_another_is_not_decoded() {
     let image = textured(320, 320);
