@@ -6,6 +6,7 @@ use std::sync::Arc;
 use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
 
 use super::black_point::{Compensation, luminance_of_lightness, srgb_level};
+use super::cmyk;
 use crate::raster::Raster;
 
 /// How far a conversion may move a level and still count as none, because both sides round.
@@ -94,16 +95,20 @@ impl Conversion {
 /// Converts a square of greyscale, RGB or CMYK to RGB.
 ///
 /// Without a conversion, it takes the samples for sRGB.
-pub(crate) fn to_srgb(square: Raster, conversion: Option<&Conversion>) -> Vec<u8> {
-    let Raster { channels, samples, .. } = square;
+pub(crate) fn to_srgb(mut square: Raster, conversion: Option<&Conversion>) -> Vec<u8> {
     // A photo must not be rejected for its metadata, so a conversion that panics counts as none.
-    let converted = conversion
-        .and_then(|conversion| catch_unwind(AssertUnwindSafe(|| conversion.apply(&samples))).ok().flatten());
-    match converted {
-        Some(rgb) => rgb,
-        None if channels == 1 => samples.iter().flat_map(|grey| [*grey; 3]).collect(),
-        None => samples,
+    let converted = conversion.and_then(|conversion| {
+        catch_unwind(AssertUnwindSafe(|| conversion.apply(&square.samples))).ok().flatten()
+    });
+    if let Some(rgb) = converted {
+        return rgb;
     }
+    match square.channels {
+        1 => return square.samples.iter().flat_map(|grey| [*grey; 3]).collect(),
+        4 => cmyk::to_rgb(&mut square),
+        _ => {}
+    }
+    square.samples
 }
 
 /// Creates the library's conversion to sRGB for pixels of this layout.
@@ -131,4 +136,39 @@ fn grey_levels(profile: &ColorProfile) -> Option<Box<[[u8; 3]; 256]>> {
         *rgb = [srgb_level(luminance); 3];
     }
     Some(levels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use moxcms::{CmsError, TransformExecutor};
+
+    /// A conversion by the library that fails, in one of two ways.
+    struct Failing {
+        panics: bool,
+    }
+
+    impl TransformExecutor<u8> for Failing {
+        fn transform(&self, _: &[u8], _: &mut [u8]) -> Result<(), CmsError> {
+            assert!(!self.panics, "on purpose");
+            Err(CmsError::InvalidProfile)
+        }
+    }
+
+    #[test]
+    fn a_conversion_that_fails_counts_as_none() {
+        let raster = |channels: u32, samples: &[u8]| Raster {
+            width: 1,
+            height: 1,
+            channels,
+            samples: samples.to_vec(),
+        };
+        for panics in [false, true] {
+            let failing = Arc::new(Failing { panics });
+            let rgb = Conversion { colours: Colours::Rgb(failing.clone()), black: None };
+            assert_eq!(to_srgb(raster(3, &[1, 2, 3]), Some(&rgb)), [1, 2, 3]);
+            let cmyk = Conversion { colours: Colours::Cmyk(failing), black: None };
+            assert_eq!(to_srgb(raster(4, &[255, 0, 51, 255]), Some(&cmyk)), [255, 0, 51]);
+        }
+    }
 }

@@ -11,4 +11,4 @@ mod source;
 mod watch;
 
 pub(crate) use self::decoder::{decode, in_strips};
-pub(crate) use self::segments::{Outline, read_outline};
+pub(crate) use self::segments::{Outline, read_outline, segments_before_scan};

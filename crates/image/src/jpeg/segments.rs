@@ -4,6 +4,8 @@
 //! Some decisions need more than the size. libjpeg keeps all coefficients of a progressive JPEG in
 //! memory, and walks through all of them for each scan, which must be known before decoding.
 
+use std::iter;
+
 use image::metadata::Orientation;
 use memchr::memchr;
 
@@ -217,6 +219,20 @@ impl Outline {
     pub(crate) fn check_complete(&self) -> Result<(), Rejection> {
         self.complete.clone()
     }
+}
+
+/// Returns the segments before the first scan, each with its marker and payload.
+pub(crate) fn segments_before_scan(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut position = 2;
+    iter::from_fn(move || {
+        let (marker, start) = next_marker(bytes, position)?;
+        if matches!(marker, SOS | EOI) {
+            return None;
+        }
+        let (payload, end) = payload(bytes, marker, start).ok()??;
+        position = end;
+        Some((marker, payload))
+    })
 }
 
 /// Finds the next marker that starts a segment or ends the image, and returns it with the position

@@ -34,6 +34,17 @@ fn a_profile_is_found_in_every_format() {
     }
 }
 
+/// As libjpeg reads it: two bytes of length, and then the next marker.
+#[test]
+fn a_profile_is_found_behind_a_segment_of_an_impossible_length() {
+    let space = &Space::all()[0];
+    let jpeg = with_profile(&quadrants(), ImageFormat::Jpeg, &space.profile.encode().unwrap());
+    for segment in [b"\xFF\xE1\0\0", b"\xFF\xE9\0\x01", b"\xFF\xFE\0\0"] {
+        let jpeg = [&jpeg[..2], segment, &jpeg[2..]].concat();
+        assert_shows(&jpeg, QUADRANTS.map(|colour| space.srgb(colour)), 4);
+    }
+}
+
 #[test]
 fn a_jpeg_has_a_large_profile_in_several_segments() {
     let space = &Space::all()[1];
