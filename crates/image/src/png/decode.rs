@@ -2,10 +2,9 @@
 //!
 //! So a PNG of 16 bits or with transparency takes no more memory than one without.
 
-use std::io::Cursor;
-
 use png::{ColorType, Decoder, DecodingError, InterlaceInfo, Reader, Transformations, expand_interlaced_row};
 
+use super::chunks::PixelChunks;
 use super::progress::Progress;
 use crate::blend::over_white;
 use crate::decoder_error;
@@ -19,7 +18,7 @@ const NAME: &str = "PNG";
 /// The decoder counts only metadata and one row, so this is far above what an honest file needs.
 const METADATA_BYTES: usize = 4 << 20;
 
-type PngReader<'a> = Reader<Source<'a, Cursor<&'a [u8]>>>;
+type PngReader<'a> = Reader<Source<'a, PixelChunks<'a>>>;
 
 /// Reads the size as stored, and the memory to decode it.
 pub(crate) fn read_header(bytes: &[u8]) -> Result<Header, Rejection> {
@@ -36,10 +35,6 @@ pub(crate) fn decode(bytes: &[u8], header: &Header, watch: &Watch) -> Result<Ras
     let allowance = Allowance::new(u64::MAX, watch);
     let mut reader = open(bytes, &allowance)?;
     let &Header { width, height, .. } = header;
-    let frame = reader.info().frame_control.map_or((width, height), |frame| (frame.width, frame.height));
-    if frame != (width, height) {
-        return Err(decoder_error::two_sizes((width, height), frame));
-    }
     let channels = layout(&reader).channels;
     let mut samples = vec![0; width as usize * height as usize * channels as usize];
     let read = if reader.info().interlaced { read_interlaced } else { read_rows };
@@ -50,7 +45,7 @@ pub(crate) fn decode(bytes: &[u8], header: &Header, watch: &Watch) -> Result<Ras
 
 fn open<'a>(bytes: &'a [u8], allowance: &'a Allowance<'a>) -> Result<PngReader<'a>, Rejection> {
     let limits = png::Limits { bytes: METADATA_BYTES + 2 * bytes.len() };
-    let mut decoder = Decoder::new_with_limits(Source::new(bytes, allowance), limits);
+    let mut decoder = Decoder::new_with_limits(Source::over(PixelChunks::new(bytes), allowance), limits);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);

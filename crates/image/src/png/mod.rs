@@ -1,5 +1,6 @@
 //! PNG, decoded row by row.
 
+mod chunks;
 mod decode;
 mod progress;
 

@@ -33,3 +33,31 @@ fn a_png_may_have_a_damaged_text_and_trailing_bytes() {
     let file = [&png[..PNG_START], &text, &unknown, &png[PNG_START..], b"trailing bytes"].concat();
     assert_shows(&file, QUADRANTS, 0);
 }
+
+/// Each is right in length and checksum.
+#[test]
+fn a_png_may_have_damaged_metadata() {
+    let png = encode(&quadrants(), ImageFormat::Png);
+    for name in [
+        b"cICP", b"cHRM", b"gAMA", b"sRGB", b"iCCP", b"mDCV", b"cLLI", b"eXIf", b"acTL", b"fcTL", b"sBIT",
+        b"pHYs", b"tIME",
+    ] {
+        for payload in [&[][..], &[1], &[0xFF; 4], &[0; 4], &[0xFF; 8], &[0xFF; 26], &[0xFF; 32]] {
+            let chunk = png_chunk(name, payload);
+            for repeats in 1..=2 {
+                let file = [&png[..PNG_START], &chunk.repeat(repeats), &png[PNG_START..]].concat();
+                // A gamma or colours that nobody can see count as absent, too.
+                assert_shows(&file, QUADRANTS, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_png_may_lack_its_end() {
+    let png = encode(&quadrants(), ImageFormat::Png);
+    let end = png.len() - png_chunk(b"IEND", &[]).len();
+    for file in [&png[..end], &png[..end + 4], &png[..end + 8]] {
+        assert_shows(file, QUADRANTS, 0);
+    }
+}
