@@ -2,6 +2,8 @@
 //!
 //! So a PNG of 16 bits or with transparency takes no more memory than one without.
 
+use std::io::ErrorKind;
+
 use png::{ColorType, Decoder, DecodingError, InterlaceInfo, Reader, Transformations, expand_interlaced_row};
 
 use super::chunks::PixelChunks;
@@ -98,10 +100,16 @@ fn read_interlaced(
     let mut progress = Progress::new(allowance, reader.info());
     let mut buffer = Vec::new();
     let stride = width * channels as usize;
+    let mut missing = interlaced_rows(width, samples.len() / stride);
     loop {
         // A row of the last pass is as wide as the image, so it allows for any other.
         progress.allow_row(width as u32);
-        let Some(row) = reader.next_interlaced_row()? else { return Ok(()) };
+        let row = match reader.next_interlaced_row() {
+            Err(error) if missing == 0 => return ignore_end(error),
+            row => row?,
+        };
+        let Some(row) = row else { return Ok(()) };
+        missing = missing.saturating_sub(1);
         let InterlaceInfo::Adam7(place) = *row.interlace() else { continue };
         let bits = 8 * channels as u8;
         if decoded == channels as usize {
@@ -116,12 +124,25 @@ fn read_interlaced(
 
 /// Reads what follows the last row, so that a wrong checksum is found.
 fn finish(reader: &mut PngReader<'_>) -> Result<(), DecodingError> {
-    match reader.read_row(&mut []) {
-        // All pixels are there, so a missing end harms nobody.
-        Err(DecodingError::IoError(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Ok(()),
+    reader.read_row(&mut []).map(|_| ()).or_else(ignore_end)
+}
+
+/// Ignores that the end of a PNG is missing, which harms nobody if all pixels are there.
+fn ignore_end(error: DecodingError) -> Result<(), DecodingError> {
+    match error {
+        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(()),
+        error => Err(error),
     }
+}
+
+/// Returns the number of rows of all passes of an interlaced image.
+fn interlaced_rows(width: usize, height: usize) -> usize {
+    // The first pixel of each pass, and the distance between two of its rows (Adam7).
+    let passes = [(0, 0, 8), (4, 0, 8), (0, 4, 8), (2, 0, 4), (0, 2, 4), (1, 0, 2), (0, 1, 2)];
+    let rows = |(left, top, step): (usize, usize, usize)| {
+        if left < width { height.saturating_sub(top).div_ceil(step) } else { 0 }
+    };
+    passes.map(rows).iter().sum()
 }
 
 /// Blends a row of pixels with two or four samples over white, in place.

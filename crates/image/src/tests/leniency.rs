@@ -2,7 +2,9 @@
 
 use image::ImageFormat;
 
-use super::fixtures::{LOSSY_WEBP, QUADRANTS, assert_shows, encode, png_chunk, quadrants, webp};
+use super::fixtures::{
+    LOSSY_WEBP, QUADRANTS, assert_shows, encode, input_image, png_chunk, quadrants, textured, webp,
+};
 
 /// The signature and the header of a PNG.
 const PNG_START: usize = 33;
@@ -60,4 +62,12 @@ fn a_png_may_lack_its_end() {
     for file in [&png[..end], &png[..end + 4], &png[..end + 8]] {
         assert_shows(file, QUADRANTS, 0);
     }
+    // One pixel is interlaced like any other image.
+    let mut interlaced = encode(&textured(1, 1), ImageFormat::Png);
+    let expected = input_image(&interlaced, 1).unwrap();
+    interlaced.truncate(interlaced.len() - png_chunk(b"IEND", &[]).len());
+    let mut header = interlaced[16..29].to_vec();
+    header[12] = 1;
+    interlaced.splice(8..PNG_START, png_chunk(b"IHDR", &header));
+    assert_eq!(input_image(&interlaced, 1).unwrap().rgb(), expected.rgb());
 }
