@@ -106,8 +106,9 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
 
     /// Returns whether a JPEG that was decoded at a scale may have to be decoded at full size, too.
     fn may_be_decoded_again(&self, scale: Scale) -> bool {
-        let Header { width, height, .. } = self.metadata.header;
-        scale != Scale::FULL && fidelity::may_have_patterns(self.bytes.as_ref().len(), width, height)
+        let may_be_decoded_again =
+            |outline| fidelity::may_be_decoded_again(outline, self.bytes.as_ref().len());
+        scale != Scale::FULL && self.metadata.jpeg.as_ref().is_some_and(may_be_decoded_again)
     }
 
     /// Returns the scale at which the image is decoded.
@@ -182,7 +183,8 @@ fn read_metadata(bytes: &[u8], limits: &Limits) -> Result<Metadata, Rejection> {
             let outline = jpeg::read_outline(bytes)?;
             let header = outline.header();
             // The limits come first: a photo that is too large stays too large after a new upload.
-            limits.check_jpeg_pixels((header.width, header.height), outline.is_baseline())?;
+            let remedy = (!outline.is_baseline()).then(|| outline.remedy());
+            limits.check_jpeg_pixels((header.width, header.height), remedy)?;
             outline.check_cost(bytes.len())?;
             outline.check_complete()?;
             (header, outline.orientation, Some(outline))

@@ -80,20 +80,20 @@ impl Limits {
         check_pixels(size, self.pixels, "send a smaller image")
     }
 
-    /// Rejects a JPEG like [`Limits::check_pixels`].
+    /// Rejects a JPEG like [`Limits::check_pixels`]. Unless the higher limit of a baseline JPEG
+    /// applies to it, `remedy` says how to save it so that it does.
     ///
     /// # Errors
     /// `Corrupt` or `TooManyPixels`.
-    pub fn check_jpeg_pixels(&self, size: (u32, u32), baseline: bool) -> Result<(), Rejection> {
-        if baseline {
-            return check_pixels(size, self.baseline_pixels(), "send a smaller image");
+    pub fn check_jpeg_pixels(&self, size: (u32, u32), remedy: Option<&str>) -> Result<(), Rejection> {
+        const SMALLER: &str = "send a smaller image";
+        match remedy {
+            None => check_pixels(size, self.baseline_pixels(), SMALLER),
+            Some(remedy) if pixels(size) <= self.baseline_pixels() => {
+                check_pixels(size, self.pixels, &format!("{remedy}, or {SMALLER}"))
+            }
+            Some(_) => check_pixels(size, self.pixels, SMALLER),
         }
-        let remedy = if pixels(size) <= self.baseline_pixels() {
-            "save it as a baseline JPEG, or send a smaller image"
-        } else {
-            "send a smaller image"
-        };
-        check_pixels(size, self.pixels, remedy)
     }
 
     /// Rejects an image that takes too much memory to decode. `remedy` says how it takes less.
@@ -169,13 +169,14 @@ mod tests {
     fn a_baseline_jpeg_may_have_more_pixels() {
         assert_eq!(Limits::default().baseline_pixels(), 250_000_000);
         assert_eq!(LIMITS.baseline_pixels(), 39_062);
-        let message = |size, baseline| LIMITS.check_jpeg_pixels(size, baseline).err().map(|it| it.message);
-        assert_eq!(message((100, 390), true), None);
-        assert!(message((100, 391), true).unwrap().ends_with("the limit is 39062; send a smaller image"));
-        assert_eq!(message((100, 100), false), None);
-        let remedy = "the limit is 10000; save it as a baseline JPEG, or send a smaller image";
-        assert!(message((100, 390), false).unwrap().ends_with(remedy));
-        assert!(message((100, 391), false).unwrap().ends_with("the limit is 10000; send a smaller image"));
+        let message = |size, remedy| LIMITS.check_jpeg_pixels(size, remedy).err().map(|it| it.message);
+        assert_eq!(message((100, 390), None), None);
+        assert!(message((100, 391), None).unwrap().ends_with("the limit is 39062; send a smaller image"));
+        let save = Some("save it");
+        assert_eq!(message((100, 100), save), None);
+        let remedy = "the limit is 10000; save it, or send a smaller image";
+        assert!(message((100, 390), save).unwrap().ends_with(remedy));
+        assert!(message((100, 391), save).unwrap().ends_with("the limit is 10000; send a smaller image"));
     }
 
     #[test]

@@ -30,9 +30,15 @@ impl Cost {
         self.visits += blocks * if coding.arithmetic { ARITHMETIC } else { 1 };
     }
 
-    /// Rejects a JPEG whose scans take longer than its size justifies.
-    pub(super) fn check(&self, frame: &Frame, file_bytes: usize) -> Result<(), Rejection> {
-        let limit = if file_bytes < SMALL_FILE { VISITS_OF_SMALL_FILE } else { VISITS };
+    /// Returns whether the scans take so little time that they may be decoded twice.
+    pub(super) fn allows_two_passes(&self, file_bytes: usize) -> bool {
+        2 * self.visits <= limit(file_bytes)
+    }
+
+    /// Rejects a JPEG whose scans take longer than its size justifies. `remedy` says how to save
+    /// it.
+    pub(super) fn check(&self, frame: &Frame, file_bytes: usize, remedy: &str) -> Result<(), Rejection> {
+        let limit = limit(file_bytes);
         if self.visits <= limit {
             return Ok(());
         }
@@ -40,11 +46,15 @@ impl Cost {
         let coding = if coding.arithmetic { "arithmetic-coded " } else { "" };
         let message = format!(
             "the JPEG's {} {coding}scans of {width}×{height} pixels count as {} blocks; \
-             the limit is {limit} for {file_bytes} bytes; save it as a baseline JPEG",
+             the limit is {limit} for {file_bytes} bytes; {remedy}",
             self.scans, self.visits
         );
         Err(Rejection::new(RejectCode::UnsupportedFormat, message))
     }
+}
+
+fn limit(file_bytes: usize) -> u64 {
+    if file_bytes < SMALL_FILE { VISITS_OF_SMALL_FILE } else { VISITS }
 }
 
 #[cfg(test)]
@@ -57,7 +67,7 @@ mod tests {
         let frame = Frame::parse(frame, FRAME).unwrap();
         let mut cost = Cost::default();
         (0..scans).for_each(|_| cost.add(blocks, frame.coding));
-        let rejection = cost.check(&frame, file_bytes).err()?;
+        let rejection = cost.check(&frame, file_bytes, "save it").err()?;
         assert_eq!(rejection.code, RejectCode::UnsupportedFormat);
         Some(rejection.message)
     }
@@ -70,7 +80,7 @@ mod tests {
         assert_eq!(
             message(0xC2, 1_000_000, 15, 999_999).unwrap(),
             "the JPEG's 15 scans of 4096×8192 pixels count as 15000000 blocks; the limit is 14000000 for \
-             999999 bytes; save it as a baseline JPEG"
+             999999 bytes; save it"
         );
     }
 
@@ -78,5 +88,16 @@ mod tests {
     fn arithmetic_coding_counts_for_more() {
         assert_eq!(message(0xC9, 875_000, 1, 999_999), None);
         assert!(message(0xC9, 875_001, 1, 999_999).unwrap().contains("1 arithmetic-coded scans"));
+    }
+
+    #[test]
+    fn half_the_limit_allows_two_passes() {
+        let allows = |blocks, file_bytes| {
+            let mut cost = Cost::default();
+            cost.add(blocks, Frame::parse(0xC2, FRAME).unwrap().coding);
+            cost.allows_two_passes(file_bytes)
+        };
+        assert_eq!([allows(7_000_000, 999_999), allows(7_000_001, 999_999)], [true, false]);
+        assert_eq!([allows(20_000_000, 1_000_000), allows(20_000_001, 1_000_000)], [true, false]);
     }
 }

@@ -11,7 +11,7 @@ use memchr::memchr;
 
 use super::cost::Cost;
 use super::data::ScanData;
-use super::frame::{BLOCK, Frame};
+use super::frame::{BLOCK, Coding, Frame};
 use super::rejections::{corrupt, ends_early, scan_ends_early};
 use super::scan::{Progress, Scan};
 use crate::format;
@@ -40,6 +40,8 @@ pub(crate) struct Outline {
     /// Whether the decoder must keep the coefficients of the whole image.
     pub(super) buffered: bool,
     cost: Cost,
+    /// The bytes of data in all scans.
+    scan_bytes: u64,
     complete: Result<(), Rejection>,
 }
 
@@ -162,12 +164,13 @@ impl Segments {
             }
             _ => short_scan.map_or(Ok(()), |position| Err(scan_ends_early(position, file_bytes))),
         };
+        let scan_bytes = scans.iter().map(|scan| scan.bytes as u64).sum();
         if frame.coding.arithmetic {
             scans.clear();
         }
         let (width, height) = (frame.width as u32, frame.height as u32);
         let orientation = tags.orientation();
-        Ok(Outline { width, height, orientation, scans, frame, buffered, cost, complete })
+        Ok(Outline { width, height, orientation, scans, frame, buffered, cost, scan_bytes, complete })
     }
 }
 
@@ -201,12 +204,32 @@ impl Outline {
 
     /// Returns what makes the decoder use less memory.
     pub(crate) fn remedy_for_memory(&self) -> &'static str {
-        if self.buffered { "save it as a baseline JPEG" } else { "send a smaller image" }
+        if self.buffered { self.remedy() } else { "send a smaller image" }
+    }
+
+    /// Returns how to save a JPEG that is not [`Outline::is_baseline`], so that it is.
+    pub(crate) fn remedy(&self) -> &'static str {
+        let Coding { progressive, arithmetic } = self.frame.coding;
+        if progressive || arithmetic {
+            "save it as a baseline JPEG"
+        } else {
+            "save it with all colours in one scan"
+        }
+    }
+
+    /// Returns the bits of coefficients per pixel.
+    pub(crate) fn bits_per_pixel(&self) -> f64 {
+        8.0 * self.scan_bytes as f64 / (self.frame.width * self.frame.height) as f64
+    }
+
+    /// Returns whether the scans take so little time that they may be decoded twice.
+    pub(crate) fn allows_two_passes(&self, file_bytes: usize) -> bool {
+        self.cost.allows_two_passes(file_bytes)
     }
 
     /// Rejects a JPEG whose scans take longer to decode than its size justifies.
     pub(crate) fn check_cost(&self, file_bytes: usize) -> Result<(), Rejection> {
-        self.cost.check(&self.frame, file_bytes)
+        self.cost.check(&self.frame, file_bytes, self.remedy())
     }
 
     /// Returns whether the decoder needs little more memory than the pixels that it returns.

@@ -5,6 +5,7 @@ use mozjpeg::ColorSpace;
 
 use super::fixtures::{PROGRESSIVE, encode, noisy_jpeg, striped_jpeg, textured};
 use super::jpeg::flat;
+use crate::fidelity::may_be_decoded_again;
 use crate::jpeg;
 use crate::probe::probe;
 use crate::scale::Scale;
@@ -82,6 +83,31 @@ fn memory_counts_only_the_decoded_pixels() {
     // and at least half of one of chroma.
     let scaled = probed.memory(64, ResizeMode::Stretch).unwrap();
     assert!(scaled >= 1600 * 1200 * 3, "{scaled}");
+}
+
+#[test]
+fn only_the_bits_of_pixels_count_as_a_pattern() {
+    let again = |bytes: &[u8]| may_be_decoded_again(&jpeg::read_outline(bytes).unwrap(), bytes.len());
+    assert!(again(&striped_jpeg(517, 303, ColorSpace::JCS_RGB)));
+    let flat = flat::baseline(517, 303, &[0x22, 0x11, 0x11]);
+    let comment = [&[0xFF, 0xFE, 0xFF, 0xFF][..], &[0; 0xFFFD]].concat();
+    assert!(!again(&[&flat[..2], &comment, &flat[2..]].concat()));
+    assert!(!again(&[&flat[..], &comment].concat()));
+}
+
+/// Decoding in full would take seconds.
+#[test]
+fn a_large_jpeg_is_not_decoded_again() {
+    let again = |width: u16, height: u16, scans: usize| {
+        // As many coefficients as noise has, which this scan does not need.
+        let mut bytes = flat::progressive(width, height, &[0x22, 0x11, 0x11], scans);
+        let end = bytes.len() - 2;
+        bytes.splice(end..end, vec![0; usize::from(width) * usize::from(height) / 4]);
+        may_be_decoded_again(&jpeg::read_outline(&bytes).unwrap(), bytes.len())
+    };
+    assert_eq!([again(4000, 6000, 4), again(4000, 6008, 4)], [true, false]);
+    // These scans visit 18 and 25 million blocks.
+    assert_eq!([again(4000, 4000, 70), again(4000, 4000, 100)], [true, false]);
 }
 
 /// Stripes of five pixels, which are grey after resizing.

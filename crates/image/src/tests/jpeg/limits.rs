@@ -46,6 +46,24 @@ fn a_progressive_jpeg_may_have_64_megapixels_within_the_memory() {
 }
 
 #[test]
+fn colours_in_separate_scans_are_named_as_the_reason() {
+    let separate = |width, height| {
+        let mut jpeg = baseline(width, height, YCBCR_420);
+        let scan = jpeg.windows(2).position(|found| found == [0xFF, 0xDA]).unwrap();
+        jpeg.splice(scan.., *b"\xFF\xDA\0\x08\x01\x01\0\0\x3F\0\xFF\xD9");
+        jpeg
+    };
+    let messages =
+        [separate(8_000, 8_001), separate(20_000, 12_501)].map(|jpeg| memory(&jpeg).unwrap_err().message);
+    assert!(
+        messages[0].ends_with("; save it with all colours in one scan, or send a smaller image"),
+        "{}",
+        messages[0]
+    );
+    assert!(messages[1].ends_with("; send a smaller image"), "{}", messages[1]);
+}
+
+#[test]
 fn memory_is_checked_at_the_scale_that_is_decoded() {
     let jpeg = baseline(12_000, 9_000, YCBCR_420);
     let probed = probe(&jpeg, &Limits::default()).unwrap();
