@@ -55,7 +55,7 @@ fn bad_files() -> Vec<BadFile> {
         ),
         bad("long.jpg", vec![0xFF; (64 << 10) + 1], TooManyBytes, &["65537 bytes", "65536"]),
         bad("phone.heic", heic, UnsupportedFormat, &["HEIC", "JPEG"]),
-        bad("poison.png", panicking_photo(), Panicked, &["panicked", "poison"]),
+        bad("poison.png", panicking_photo(), Panicked, &["embedding panicked;", "report it"]),
     ]
 }
 

@@ -8,7 +8,7 @@ use super::{png, webp};
 
 /// Returns the orientation of a file.
 ///
-/// The segments of a JPEG are read only once, by its own module, which fills [`Tags`] itself.
+/// The module of JPEG fills [`Tags`] itself, while it reads the segments for other reasons.
 pub(crate) fn find(bytes: &[u8], format: ImageFormat) -> Orientation {
     let mut tags = Tags::default();
     match format {

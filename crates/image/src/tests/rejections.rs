@@ -158,14 +158,12 @@ fn the_caller_sets_the_limits() {
 }
 
 #[test]
-fn a_panic_in_a_decoder_becomes_a_rejection_with_its_message() {
+fn a_panic_in_a_decoder_becomes_a_rejection_without_its_message() {
     let number = 7;
     let step = || -> Result<(), Rejection> { panic!("index {number} is out of range") };
     let rejection = catch_panic(step).unwrap_err();
     assert_eq!(rejection.code, RejectCode::Panicked);
-    assert!(rejection.message.contains("index 7 is out of range"), "{rejection}");
-    let rejection = catch_panic(|| -> Result<(), Rejection> { panic!("a literal") }).unwrap_err();
-    assert!(rejection.message.contains("a literal"), "{rejection}");
+    assert_eq!(rejection.message, "the decoder panicked; export the image again, and report it");
 }
 
 /// Returns a greyscale TIFF of one row per strip, in which all strips share one compressed stream.

@@ -3,7 +3,7 @@
 //! A codec fails as soon as a stream has consumed far more than it produced. Otherwise streams of
 //! clear codes, no-ops or empty blocks would cost time without a bound by the size of the image.
 
-use std::fmt::Display;
+use std::error::Error;
 
 use flate2::{Decompress, FlushDecompress};
 use weezl::BitOrder;
@@ -14,6 +14,7 @@ use super::compression::Compression;
 use super::fax::FaxRows;
 use super::layout::Layout;
 use super::refuse::{corrupt, cut_off};
+use crate::plain_words;
 use fruitvec_core::rejection::Rejection;
 
 /// Bytes that a decompressor gets at once. It bounds the work between two checks.
@@ -228,8 +229,8 @@ fn unpack_bits(run: &mut Run, piece: &[u8], output: &mut [u8]) -> Step {
     Step::new(consumed, produced, false)
 }
 
-fn invalid(error: impl Display) -> Rejection {
-    corrupt(&format!("a strip or tile can't be decompressed ({error})"))
+fn invalid(error: impl Error + 'static) -> Rejection {
+    corrupt(&format!("a strip or tile can't be decompressed{}", plain_words::cause(&error)))
 }
 
 #[cfg(test)]
