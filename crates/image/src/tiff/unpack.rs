@@ -75,8 +75,12 @@ impl Unpacker {
             Predictor::FloatDifference => {
                 let numbers = row.len() / size;
                 let positions = (position..numbers).step_by(self.samples);
-                let bytes = |at| (0..size).map(move |byte| u64::from(row[byte * numbers + at]));
-                let values = positions.map(|at| bytes(at).fold(0, |number, byte| number << 8 | byte));
+                let byte = |index, at| u64::from(row[index * numbers + at]);
+                let values = positions.map(|at| match size {
+                    // The largest image has the most of these.
+                    2 => byte(0, at) << 8 | byte(1, at),
+                    _ => (0..size).fold(0, |number, index| number << 8 | byte(index, at)),
+                });
                 self.unpack_floats(index, values, target);
             }
             Predictor::None if self.is_float => {
