@@ -412,11 +412,16 @@ def constants(rust):
 
 def test_the_limits_of_photos_are_those_of_the_library(template):
     """The template repeats the defaults of the library to document them."""
-    names = ("MaxPhotoBytes", "MaxPhotoPixels", "MaxDecodedBytes")
-    defaults = {name: template["Parameters"][name]["Default"] for name in names}
-    assert defaults == {"MaxPhotoBytes": 25 << 20, "MaxPhotoPixels": 64_000_000, "MaxDecodedBytes": 256 << 20}
+    library = {
+        "MaxPhotoBytes": 25 << 20,
+        "MaxPhotoPixels": 64_000_000,
+        "MaxDecodedBytes": 256 << 20,
+        "MaxPhotoSeconds": 20,
+    }
+    assert {name: template["Parameters"][name]["Default"] for name in library} == library
     rust = CONFIG.read_text()
-    assert "Default: 25 MiB." in rust and "Default: 64,000,000." in rust and "Default: 256 MiB." in rust
+    for default in ("25 MiB.", "64,000,000, and 250,000,000 for a baseline JPEG.", "256 MiB.", "20."):
+        assert f"Default: {default}" in rust
 
 
 def test_the_default_model_is_the_bundled_one(template):

@@ -77,9 +77,9 @@ def truncated(seed):
     return "truncated", whole[: len(whole) // 2]
 
 
-def heic(seed):
-    """Returns the header of the format that iPhones write by default."""
-    return "unsupported_format", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08mdat" + seed.encode()
+def avif(seed):
+    """Returns the header of an image format without a decoder."""
+    return "unsupported_format", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif\0\0\0\x08mdat" + seed.encode()
 
 
 def empty(_seed):
@@ -99,7 +99,7 @@ def corrupt(seed):
     return "corrupt", bytes(content)
 
 
-INVALID = [text, truncated, heic, empty, bomb, corrupt]
+INVALID = [text, truncated, avif, empty, bomb, corrupt]
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

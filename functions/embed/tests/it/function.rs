@@ -323,7 +323,7 @@ async fn a_photo_that_s3_refuses_is_retried_and_no_secret_is_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn photos_without_time_left_are_handed_back_and_embedded_later() {
-    const COUNT: usize = 800;
+    const COUNT: usize = 2400;
     const TIME: Duration = Duration::from_secs(2);
     let world = World::start().await;
     let keys: Vec<_> = (0..COUNT).map(|number| format!("photos/Kiwi/{number}.jpg")).collect();

@@ -95,7 +95,7 @@ def harmless_jpegs(suite):
 
 
 def wrong_restart():
-    file = encoded(photo(), "JPEG", quality=90, subsampling=0, restart_marker_rows=1)
+    file = encoded(photo(), "JPEG", quality=90, subsampling=0, restart_marker_blocks=2)
     return file.replace(b"\xff\xd3", b"\xff\xd4", 1)
 
 

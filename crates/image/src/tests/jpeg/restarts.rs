@@ -65,7 +65,7 @@ fn many_damaged_intervals_are_rejected() {
         assert!(without(20..20 + count).is_some(), "{count} intervals are missing");
     }
     let mut shorter = jpeg.clone();
-    for at in restarts.iter().rev().take(13) {
+    for at in restarts.iter().rev().take(35) {
         shorter.drain(at - 1..*at);
     }
     assert_eq!(code(&shorter), Some(RejectCode::Corrupt));
