@@ -16,8 +16,8 @@ pub(crate) const ROWS: u32 = 64;
 /// The bits of coefficients per pixel, at least, of a photo with fine patterns over large areas. A
 /// photo from a camera has two.
 const BITS_PER_PIXEL: f64 = 1.5;
-/// The limit on the pixels of a photo that is decoded again. In a build without optimisation, 16
-/// million took 1.7 s.
+/// The limit on the pixels of a photo that is decoded again. It bounds the time of the second
+/// decoding.
 const MAX_PIXELS: u64 = 24_000_000;
 /// The standard deviation, in levels, below which a resized image counts as nearly grey. Three in a
 /// hundred photos from cameras are below.
