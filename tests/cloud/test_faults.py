@@ -267,5 +267,5 @@ def test_a_64_megapixel_photo_with_16_bits_per_sample_fits_into_the_template_s_m
     assert {photo.key for photo in others} <= set(rows)
     for photo in (grey, colour):
         assert (rows[photo.key]["width"], rows[photo.key]["height"]) == photo.size
-    assert not rejects
+        assert photo.key not in rejects
     cloud.assert_queues_empty()
