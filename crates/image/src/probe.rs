@@ -91,11 +91,11 @@ impl<B: AsRef<[u8]>> ProbedImage<B> {
     pub fn memory(&self, side: u32, fit: ResizeMode) -> Result<u64, Rejection> {
         let Header { width, height, decoded_bytes } = self.stored_header();
         let Some(jpeg) = &self.metadata.jpeg else {
-            return Ok(decoded_bytes + strip(side, height) / 3 * self.metadata.strip_channels);
+            return Ok(decoded_bytes + strip(side, height, self.metadata.strip_channels));
         };
         let scale = self.scale(side, fit);
         self.limits.check_memory((width, height), jpeg.memory(scale), jpeg.remedy_for_memory())?;
-        let strip = |height| strip(side, height) / 3 * self.metadata.strip_channels;
+        let strip = |height| strip(side, height, self.metadata.strip_channels);
         let scaled = jpeg.memory(scale) + strip(scale.apply(height));
         Ok(if self.may_be_decoded_again(scale) {
             scaled.max(jpeg.memory_in_strips(Scale::FULL, fidelity::ROWS) + strip(height))

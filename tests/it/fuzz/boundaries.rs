@@ -1,5 +1,7 @@
 //! Where the chunks of a file start, in the formats that have any.
 
+use crate::ingest::png::crc32;
+
 /// Returns the offsets at which chunks start, with 0 and the length of the file. The file is not
 /// empty. A file of another format has one chunk.
 pub(super) fn boundaries(bytes: &[u8]) -> Vec<usize> {
@@ -68,13 +70,6 @@ pub(super) fn repair_png(bytes: &mut [u8]) {
         place.copy_from_slice(&checksum);
         at = end + 4;
     }
-}
-
-/// The CRC-32 of PNG and zlib: <https://www.w3.org/TR/png-3/#D-CRCAppendix>.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc: u32, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0xEDB8_8320))
-    })
 }
 
 #[test]

@@ -7,4 +7,4 @@ mod failures;
 mod keys;
 #[cfg(target_os = "linux")]
 mod memory;
-mod png;
+pub(crate) mod png;

@@ -70,7 +70,8 @@ impl Bits {
     }
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+/// The CRC-32 of PNG and zlib: <https://www.w3.org/TR/png-3/#D-CRCAppendix>.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let table: Vec<u32> = (0..256_u32)
         .map(|byte| (0..8).fold(byte, |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 }))
         .collect();

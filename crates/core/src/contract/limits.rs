@@ -35,9 +35,9 @@ impl Limits {
     /// resize it to `side` pixels.
     #[must_use]
     pub fn memory(&self, side: u32) -> u64 {
-        // The decoded image and the half-resized one exist at the same time.
-        // A CMYK image has a fourth channel.
-        self.decoded_bytes + strip(side, LONGEST_SIDE) / 3 * 4
+        // The decoded image and the half-resized one exist at the same time, the latter with up to
+        // four channels (CMYK).
+        self.decoded_bytes + strip(side, LONGEST_SIDE, 4)
     }
 
     /// Returns the rejection of a photo that took longer than `time`.
@@ -139,10 +139,10 @@ fn check_pixels(size: (u32, u32), limit: u64, remedy: &str) -> Result<(), Reject
     Err(Rejection::new(RejectCode::TooManyPixels, message))
 }
 
-/// Returns the size, in bytes, of an RGB image that is resized horizontally but not yet vertically.
+/// Returns the size, in bytes, of an image that is resized horizontally but not yet vertically.
 #[must_use]
-pub fn strip(side: u32, height: u32) -> u64 {
-    3 * u64::from(side) * u64::from(height)
+pub fn strip(side: u32, height: u32, channels: u64) -> u64 {
+    channels * u64::from(side) * u64::from(height)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat};
 use mozjpeg::ColorSpace;
 
 use super::fixtures::{
-    LOSSY_WEBP, QUADRANTS, assert_shows, encode, heic, noisy_jpeg, quadrants, striped_jpeg, textured,
+    LOSSY_WEBP, QUADRANTS, assert_shows, encode, heic, noisy_jpeg, png_chunk, quadrants, striped_jpeg,
+    textured,
 };
 use super::heif::heic_of_one_picture;
 use super::jpeg::flat;
@@ -107,16 +108,8 @@ fn files() -> Vec<(String, Vec<u8>)> {
 
 /// Declares another width and height in a PNG.
 fn set_size(png: &mut [u8], width: u32, height: u32) {
-    png[16..20].copy_from_slice(&width.to_be_bytes());
-    png[20..24].copy_from_slice(&height.to_be_bytes());
-    let checksum = crc32(&png[12..29]);
-    png[29..33].copy_from_slice(&checksum.to_be_bytes());
-}
-
-/// Returns the CRC-32 of PNG (ISO 3309).
-fn crc32(bytes: &[u8]) -> u32 {
-    let bit = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit))
+    let header = [&width.to_be_bytes(), &height.to_be_bytes(), &png[24..29]].concat();
+    png[8..33].copy_from_slice(&png_chunk(b"IHDR", &header));
 }
 
 #[test]

@@ -3,19 +3,11 @@
 use image::{GrayImage, ImageFormat};
 
 use super::encoding::{Space, random_colours, with_profile};
-use crate::tests::fixtures::{encode, input_image, pixel};
+use crate::tests::fixtures::{encode, input_image, pixel, png_chunk};
 
 /// Inserts a chunk after a PNG's header.
 fn insert(png: &[u8], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
-    let length = (content.len() as u32).to_be_bytes();
-    let checksum = crc32(&[name, content].concat()).to_be_bytes();
-    [&png[..33], &length, name, content, &checksum, &png[33..]].concat()
-}
-
-/// Returns the CRC-32 of PNG (ISO 3309).
-fn crc32(bytes: &[u8]) -> u32 {
-    let bit = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit))
+    [&png[..33], &png_chunk(name, content), &png[33..]].concat()
 }
 
 fn integers(numbers: &[u32]) -> Vec<u8> {
